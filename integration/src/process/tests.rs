@@ -1,0 +1,66 @@
+use std::process::Command;
+
+use super::*;
+
+fn directory() -> PathBuf {
+    std::env::temp_dir().join(format!("sluice-process-{}", std::process::id()))
+}
+
+fn lives(pid: u32) -> bool {
+    // A zombie has no command line.
+    std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
+}
+
+fn shell(script: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", script]);
+    command
+}
+
+#[test]
+fn a_dropped_process_is_gone_with_its_children() {
+    let process = Process::start("family", shell("sleep 600 & echo $!; wait"), &directory()).unwrap();
+    let child: u32 = crate::wait_until_some("the child's id", Duration::from_secs(5), || {
+        process.stdout().trim().parse().ok()
+    })
+    .unwrap();
+    assert!(lives(process.id()) && lives(child));
+    let parent = process.id();
+    drop(process);
+    wait_until("both to be gone", Duration::from_secs(5), || !lives(parent) && !lives(child)).unwrap();
+}
+
+#[test]
+fn a_process_outlives_the_thread_that_started_it() {
+    let mut process =
+        std::thread::spawn(|| Process::start("thread", shell("sleep 600"), &directory()).unwrap())
+            .join()
+            .unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(process.exit_status(), None);
+}
+
+#[test]
+fn one_that_ends_early_is_reported_with_its_log() {
+    let mut process = Process::start("early", shell("echo no such thing >&2; exit 3"), &directory()).unwrap();
+    let error = process.wait_ready(Duration::from_secs(5), || false).unwrap_err().to_string();
+    assert!(error.contains("early ended (exit status: 3)") && error.contains("no such thing"), "{error}");
+}
+
+#[test]
+fn one_that_is_not_ready_in_time_is_reported_with_its_log() {
+    let mut process =
+        Process::start("slow", shell("echo still loading >&2; sleep 600"), &directory()).unwrap();
+    let error = process.wait_ready(Duration::from_millis(200), || false).unwrap_err().to_string();
+    assert!(error.contains("slow to be ready: not in time") && error.contains("still loading"), "{error}");
+}
+
+#[test]
+fn memory_and_processor_time_are_read() {
+    let process = Process::start("busy", shell("while :; do :; done"), &directory()).unwrap();
+    wait_until("some work", Duration::from_secs(5), || {
+        process.usage().is_ok_and(|usage| usage.processor > Duration::from_millis(30))
+    })
+    .unwrap();
+    assert!(process.usage().unwrap().resident > 100 * 1024);
+}

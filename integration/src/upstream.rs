@@ -1,0 +1,243 @@
+//! A server that records what reaches it.
+
+use std::convert::Infallible;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::{Error, Result, ports, runtime};
+
+/// A request as it arrived.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Received {
+    /// The name of the upstream at which it arrived.
+    pub at: String,
+    /// The method.
+    pub method: String,
+    /// Path and query.
+    pub path: String,
+    /// The headers in order, names in lower case.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Received {
+    /// The first header of that name (lower case), bytes that aren't UTF-8 replaced.
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.headers_named(name).into_iter().next()
+    }
+
+    /// Every header of that name (lower case), bytes that aren't UTF-8 replaced.
+    pub fn headers_named(&self, name: &str) -> Vec<String> {
+        let named = self.headers.iter().filter(|(n, _)| n == name);
+        named.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).collect()
+    }
+
+    /// What the upstream echoes: `{"at", "method", "path", "headers": [[name, value], …], "body"}`.
+    pub fn to_json(&self) -> Value {
+        let headers: Vec<[String; 2]> = self
+            .headers
+            .iter()
+            .map(|(name, value)| [name.clone(), String::from_utf8_lossy(value).into_owned()])
+            .collect();
+        json!({
+            "at": self.at, "method": self.method, "path": self.path, "headers": headers,
+            "body": String::from_utf8_lossy(&self.body),
+        })
+    }
+}
+
+/// An answer that a test tells an upstream to give.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The status code.
+    pub status: u16,
+    /// The headers.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// How long it waits before it answers.
+    pub after: Duration,
+}
+
+impl Reply {
+    /// A JSON answer.
+    pub fn json(status: u16, body: &Value) -> Self {
+        Self {
+            status,
+            headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+            body: body.to_string().into_bytes(),
+            after: Duration::ZERO,
+        }
+    }
+}
+
+type Handler = dyn Fn(&Received) -> Reply + Send + Sync;
+
+/// A server on loopback, HTTP/1.1 and HTTP/2 without TLS. It ends when it is dropped.
+pub struct Upstream {
+    name: String,
+    port: u16,
+    received: Arc<Mutex<Vec<Received>>>,
+    handler: Arc<Handler>,
+    serving: Option<JoinHandle<()>>,
+}
+
+impl Upstream {
+    /// One that echoes each request as JSON with status 200, on a free port.
+    pub fn start(name: &str) -> Result<Self> {
+        Self::answering(name, |received| Reply::json(200, &received.to_json()))
+    }
+
+    /// One that answers as `handler` says.
+    pub fn answering(
+        name: &str,
+        handler: impl Fn(&Received) -> Reply + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let mut upstream = Self {
+            name: name.to_owned(),
+            port: ports::free(),
+            received: Arc::default(),
+            handler: Arc::new(handler),
+            serving: None,
+        };
+        upstream.restart()?;
+        Ok(upstream)
+    }
+
+    /// Its name, as given and as echoed in `at`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Every request so far, in order of arrival.
+    pub fn received(&self) -> Vec<Received> {
+        self.lock().clone()
+    }
+
+    /// How many requests have arrived.
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// The latest request.
+    ///
+    /// # Panics
+    /// If none has arrived.
+    pub fn last(&self) -> Received {
+        self.lock().last().cloned().unwrap_or_else(|| panic!("no request has reached {}", self.name))
+    }
+
+    /// Forgets the requests so far.
+    pub fn forget(&self) {
+        self.lock().clear();
+    }
+
+    /// Ends it: it accepts nothing more and drops its connections.
+    pub fn stop(&mut self) {
+        if let Some(serving) = self.serving.take() {
+            serving.abort();
+            let _ = runtime::block_on(serving);
+        }
+    }
+
+    /// Serves again, on the same port.
+    pub fn restart(&mut self) -> Result<()> {
+        self.stop();
+        let listener = runtime::block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)))
+            .map_err(|e| Error::Other(format!("{} can't listen on port {}: {e}", self.name, self.port)))?;
+        let (name, received, handler) = (self.name.clone(), self.received.clone(), self.handler.clone());
+        self.serving = Some(runtime::spawn(serve(listener, name, received, handler)));
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Received>> {
+        self.received.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        // Without waiting: the drop may happen on a thread of the runtime.
+        if let Some(serving) = self.serving.take() {
+            serving.abort();
+        }
+    }
+}
+
+async fn serve(
+    listener: TcpListener,
+    name: String,
+    received: Arc<Mutex<Vec<Received>>>,
+    handler: Arc<Handler>,
+) {
+    // Dropped with this task, and with it every connection.
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        let accepted = listener.accept().await;
+        while connections.try_join_next().is_some() {}
+        let Ok((stream, _)) = accepted else { continue };
+        let _ = stream.set_nodelay(true);
+        let (name, received, handler) = (name.clone(), received.clone(), handler.clone());
+        connections.spawn(async move {
+            let service =
+                service_fn(move |request| answer(request, name.clone(), received.clone(), handler.clone()));
+            // A client that goes away is nothing to report.
+            let _ = auto::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+async fn answer(
+    request: hyper::Request<Incoming>,
+    name: String,
+    received: Arc<Mutex<Vec<Received>>>,
+    handler: Arc<Handler>,
+) -> std::result::Result<hyper::Response<Full<Bytes>>, Infallible> {
+    let (head, body) = request.into_parts();
+    let mut headers: Vec<(String, Vec<u8>)> = head
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_owned()))
+        .collect();
+    // HTTP/2 carries the host in `:authority`.
+    if let Some(authority) = head.uri.authority() {
+        headers.push(("host".to_owned(), authority.as_str().as_bytes().to_owned()));
+    }
+    let request = Received {
+        at: name,
+        method: head.method.to_string(),
+        path: head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
+        headers,
+        body: body.collect().await.map(|body| body.to_bytes().to_vec()).unwrap_or_default(),
+    };
+    received.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(request.clone());
+    let reply = handler(&request);
+    tokio::time::sleep(reply.after).await;
+    let mut response = hyper::Response::builder().status(reply.status);
+    for (name, value) in reply.headers {
+        response = response.header(name, value);
+    }
+    Ok(response.body(Full::new(Bytes::from(reply.body))).unwrap_or_else(|e| {
+        let mut wrong = hyper::Response::new(Full::new(Bytes::from(format!("the handler's reply: {e}"))));
+        *wrong.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR;
+        wrong
+    }))
+}
