@@ -1,0 +1,115 @@
+//! From sections to policies: what every section's compilation shares, and what a compiled policy is.
+
+use crate::exchange::Exchange;
+use crate::list::OrderedMap;
+use crate::name::Name;
+use crate::problem::{FieldPath, Problems};
+use crate::reason::{Outcome, ReasonId, ReasonTable, Section};
+use crate::roles::Roles;
+use crate::selector::{Match, SelectorBuilder, SelectorId};
+use crate::verdict::{Mutations, Verdict};
+use std::collections::HashMap;
+
+/// Where in the fixed order of execution a stage stands. The order of the variants is the order in which stages are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Position {
+    /// The trace context.
+    Trace,
+    /// Limits that need no identity: a flood is turned away before any crypto.
+    LimitBeforeAuthn,
+    /// Authentication.
+    Authn,
+    /// Authorization.
+    Authz,
+    /// Limits that count by identity.
+    LimitAfterAuthz,
+    /// Routing.
+    Routing,
+    /// Fault injection.
+    Fault,
+}
+
+/// A compiled policy, asked once per request.
+pub trait Stage {
+    /// The section of the document that it comes from.
+    fn section(&self) -> Section;
+
+    /// When it is asked.
+    fn position(&self) -> Position;
+
+    /// Decides. Changes go into `mutations`, decisions into [`Exchange::record`] (for a [`Verdict::Respond`] the pipeline records the
+    /// reply's reason itself).
+    fn decide(&self, exchange: &mut Exchange<'_>, mutations: &mut Mutations) -> Verdict;
+}
+
+/// A section of the document.
+pub trait PolicySection {
+    /// Compiles the section, which stands at `path`, into its stages. What is wrong goes into `compiler.problems`, all of it; the
+    /// stages are thrown away then.
+    fn compile(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>>;
+}
+
+/// What the compilation of all sections shares.
+#[derive(Debug)]
+pub struct Compiler {
+    /// What is wrong with the document.
+    pub problems: Problems,
+    /// Compiles `match`.
+    pub selectors: SelectorBuilder,
+    /// The names of decisions.
+    pub reasons: ReasonTable,
+    /// `authz.roles`.
+    pub roles: Roles,
+    /// The providers of `authn`, for references to them; empty where the document has no `authn`.
+    pub providers: Vec<Name>,
+    /// A secret seed for hashes of what clients send, new for each compiled policy but the same in all workers of a proxy only if
+    /// `shared_seed` is used.
+    pub seed: u64,
+    /// A seed that all workers of a proxy share, since it comes from the document: for keys in shared memory.
+    pub shared_seed: u64,
+}
+
+impl Default for Compiler {
+    /// A compiler for a document without definitions, roles and providers.
+    fn default() -> Self {
+        Self::new(SelectorBuilder::new(OrderedMap::default(), HashMap::new()), 0, 0)
+    }
+}
+
+impl Compiler {
+    /// A compiler that knows the document's definitions.
+    pub fn new(selectors: SelectorBuilder, seed: u64, shared_seed: u64) -> Self {
+        Self {
+            problems: Problems::default(),
+            selectors,
+            reasons: ReasonTable::default(),
+            roles: Roles::default(),
+            providers: Vec::new(),
+            seed,
+            shared_seed,
+        }
+    }
+
+    /// Compiles a rule's `match`, the field `match` of the rule at `rule_path`.
+    pub fn selector(&mut self, wanted: Option<&Match>, rule_path: &FieldPath) -> SelectorId {
+        self.selectors.compile(wanted, &rule_path.field("match"), &mut self.problems)
+    }
+
+    /// Registers a decision (see [`ReasonTable::register`]).
+    pub fn reason(&mut self, section: Section, outcome: Outcome, text: &str) -> ReasonId {
+        self.reasons.register(section, outcome, text)
+    }
+
+    /// Reports rules of one list that share a name. `names` with their positions, `path` is the list's.
+    pub fn check_unique<'n>(&mut self, names: impl IntoIterator<Item = &'n Name>, path: &FieldPath) {
+        let mut seen: HashMap<&Name, usize> = HashMap::new();
+        for (position, name) in names.into_iter().enumerate() {
+            if let Some(first) = seen.get(name) {
+                let message = format!("the name `{name}` is taken by {}", path.index(*first));
+                self.problems.report(&path.index(position).field("name"), message);
+            } else {
+                seen.insert(name, position);
+            }
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Cookies of a request (RFC 6265 §5.4), read without allocation.
+
+use crate::header_map::HeaderMap;
+
+/// Every value of the cookie `name`, over all `cookie` headers (HTTP/2 may split them, RFC 9113 §8.2.3), in order.
+pub fn values<'m>(headers: &'m HeaderMap, name: &'m str) -> impl Iterator<Item = &'m [u8]> {
+    headers.all("cookie").flat_map(|line| line.split(|byte| *byte == b';')).filter_map(move |pair| {
+        let equals = pair.iter().position(|byte| *byte == b'=')?;
+        let (key, value) = pair.split_at_checked(equals)?;
+        let value = value.get(1..).unwrap_or_default().trim_ascii();
+        // RFC 6265 §4.1.1: a value may stand in quotes.
+        let bare = value.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")).unwrap_or(value);
+        (key.trim_ascii() == name.as_bytes()).then_some(bare)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_are_found_over_lines_and_quotes() {
+        let map =
+            HeaderMap::from_pairs([("cookie", "a=1; b=\"two\";a=3"), ("cookie", " c=x=y ;novalue; =z")]);
+        let all = |name| {
+            values(&map, name).map(|value| String::from_utf8_lossy(value).into_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(all("a"), ["1", "3"]);
+        assert_eq!(all("b"), ["two"]);
+        assert_eq!(all("c"), ["x=y"]);
+        assert!(all("novalue").is_empty());
+    }
+}

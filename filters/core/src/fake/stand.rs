@@ -1,0 +1,171 @@
+use super::FakeEnvironment;
+use crate::client::AddressConfig;
+use crate::compile::{Compiler, PolicySection, Stage};
+use crate::decode;
+use crate::exchange::Exchange;
+use crate::header_map::HeaderMap;
+use crate::identity::Identity;
+use crate::problem::{FieldPath, Problems};
+use crate::reason::ReasonTable;
+use crate::request::RequestView;
+use crate::selector::{Candidates, SelectorIndex};
+use crate::verdict::{Mutations, Verdict};
+use std::rc::Rc;
+
+/// A request for tests.
+#[derive(Clone, Debug)]
+pub struct FakeRequest {
+    headers: Vec<(Vec<u8>, Vec<u8>)>,
+    identity: Option<Rc<Identity>>,
+}
+
+impl FakeRequest {
+    /// A request of this method for this path, at the host `api.example.com`.
+    pub fn new(method: &str, path: &str) -> Self {
+        let pairs =
+            [(":method", method), (":path", path), (":authority", "api.example.com"), (":scheme", "https")];
+        let headers =
+            pairs.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect();
+        Self { headers, identity: None }
+    }
+
+    /// A GET.
+    pub fn get(path: &str) -> Self {
+        Self::new("GET", path)
+    }
+
+    /// With this header besides.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.headers.push((name.as_bytes().to_vec(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// From somebody who has been authenticated already.
+    #[must_use]
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(Rc::new(identity));
+        self
+    }
+}
+
+/// A section, compiled as in a document of its own, and ready to be asked.
+pub struct Stand {
+    stages: Vec<Box<dyn Stage>>,
+    selectors: SelectorIndex,
+    reasons: ReasonTable,
+    address: AddressConfig,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub struct Played {
+    /// The verdict: of the first stage that did not let it go on, or [`Verdict::Continue`].
+    pub verdict: Verdict,
+    /// What was asked to be changed.
+    pub mutations: Mutations,
+    /// The decisions, as `section.text`, in order; the reply's own reason last.
+    pub decisions: Vec<String>,
+    /// Who has been proven to call.
+    pub identity: Option<Rc<Identity>>,
+}
+
+impl Played {
+    /// The status of the answer; `None` where the request goes on.
+    pub fn status(&self) -> Option<u16> {
+        match &self.verdict {
+            Verdict::Respond(reply) | Verdict::Delay { then: Some(reply), .. } => Some(reply.status),
+            Verdict::Continue | Verdict::Delay { then: None, .. } => None,
+        }
+    }
+
+    /// The answer's header `name`.
+    pub fn reply_header(&self, name: &str) -> Option<String> {
+        let (Verdict::Respond(reply) | Verdict::Delay { then: Some(reply), .. }) = &self.verdict else {
+            return None;
+        };
+        let found = reply.headers.iter().find(|(known, _)| known.as_str() == name);
+        found.map(|(_, value)| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    }
+
+    /// What the request's header `name` is set to: `None` if nothing is said of it, `Some(None)` if it is removed.
+    pub fn request_header(&self, name: &str) -> Option<Option<String>> {
+        let found = self.mutations.request_headers().iter().find(|(known, _)| known.as_str() == name);
+        found.map(|(_, value)| {
+            value.as_ref().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        })
+    }
+}
+
+impl Stand {
+    /// Reads and compiles `section` (JSON), which stands in the document as `field`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn new<S: PolicySection + serde::de::DeserializeOwned>(
+        field: &str,
+        section: serde_json::Value,
+    ) -> Result<Self, Problems> {
+        Self::with_compiler::<S>(field, section, Compiler::default())
+    }
+
+    /// The same with a compiler that knows definitions, roles or providers already.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn with_compiler<S: PolicySection + serde::de::DeserializeOwned>(
+        field: &str,
+        section: serde_json::Value,
+        mut compiler: Compiler,
+    ) -> Result<Self, Problems> {
+        // Through text, as a proxy reads it.
+        let section: S = decode::from_json(section.to_string().as_bytes()).map_err(|mut problem| {
+            let root = FieldPath::root().field(field);
+            problem.path = root.segments().iter().chain(problem.path.segments()).cloned().collect();
+            Problems::from(problem)
+        })?;
+        let mut stages = section.compile(&FieldPath::root().field(field), &mut compiler);
+        if !compiler.problems.is_empty() {
+            return Err(compiler.problems);
+        }
+        stages.sort_by_key(|stage| stage.position());
+        Ok(Self {
+            stages,
+            selectors: compiler.selectors.finish(),
+            reasons: compiler.reasons,
+            address: AddressConfig::default(),
+        })
+    }
+
+    /// Asks all stages of the section, in order, about `request`.
+    ///
+    /// # Panics
+    /// Where the request could not even be read: a mistake of the test.
+    #[allow(clippy::panic)]
+    pub fn play(&self, request: &FakeRequest, environment: &FakeEnvironment) -> Played {
+        let headers = HeaderMap::from_pairs(request.headers.iter().map(|(name, value)| (name, value)));
+        let view = match RequestView::new(&headers) {
+            Ok(view) => view,
+            Err(unreadable) => panic!("the test's request can't be read: {unreadable}"),
+        };
+        let mut candidates = Candidates::default();
+        self.selectors.find(&view, &mut candidates);
+        let mut exchange = Exchange::new(&view, environment, &self.selectors, &candidates, &self.address)
+            .with_identity(request.identity.clone());
+        let mut mutations = Mutations::default();
+        let mut verdict = Verdict::Continue;
+        for stage in &self.stages {
+            verdict = stage.decide(&mut exchange, &mut mutations);
+            if verdict != Verdict::Continue {
+                break;
+            }
+        }
+        if let Verdict::Respond(reply) = &verdict {
+            exchange.record(reply.reason);
+        }
+        let decisions = exchange.take_decisions();
+        let decisions =
+            decisions.iter().filter_map(|id| self.reasons.get(*id)).map(ToString::to_string).collect();
+        Played { verdict, mutations, decisions, identity: exchange.identity().cloned() }
+    }
+}

@@ -1,0 +1,152 @@
+//! The host that a request names, in the form that rules match, and the patterns that match it.
+
+use serde::de::{self, Deserialize, Deserializer};
+use std::borrow::Cow;
+use std::fmt;
+
+/// The host of an `:authority` (or `host`) value: lower case, no port, no final dot. `None` where the value is no host at all.
+pub fn normalize(authority: &[u8]) -> Option<Cow<'_, str>> {
+    let authority = std::str::from_utf8(authority).ok()?;
+    let host = if authority.starts_with('[') {
+        // An IPv6 literal keeps its brackets.
+        let end = authority.find(']')?.checked_add(1)?;
+        let (host, port) = authority.split_at_checked(end)?;
+        valid_port(port)?;
+        host
+    } else {
+        match authority.split_once(':') {
+            Some((host, port)) => {
+                valid_port_number(port)?;
+                host
+            }
+            None => authority,
+        }
+    };
+    let host = host.strip_suffix('.').unwrap_or(host);
+    let allowed =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':' | b'[' | b']');
+    if host.is_empty() || host.len() > 255 || !host.bytes().all(allowed) {
+        return None;
+    }
+    Some(if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(host.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(host)
+    })
+}
+
+fn valid_port(port: &str) -> Option<()> {
+    if port.is_empty() { Some(()) } else { valid_port_number(port.strip_prefix(':')?) }
+}
+
+fn valid_port_number(port: &str) -> Option<()> {
+    (port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit())).then_some(())
+}
+
+/// A host in a `match`: `api.example.com`, or `*.example.com` for every host below `example.com` (not itself).
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum HostPattern {
+    /// This host.
+    Exact(String),
+    /// Any host that ends so; the text begins with a dot.
+    Below(String),
+}
+
+impl HostPattern {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    /// A sentence that says what a host pattern may be.
+    pub fn new(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "{text:?} is not a host: write `api.example.com` or `*.example.com`, without scheme, port and path"
+            )
+        };
+        let (below, host) = match text.strip_prefix("*.") {
+            Some(host) => (true, host),
+            None => (false, text),
+        };
+        let host =
+            normalize(host.as_bytes()).filter(|normal| normal.len() == host.len()).ok_or_else(wrong)?;
+        Ok(if below { Self::Below(format!(".{host}")) } else { Self::Exact(host.into_owned()) })
+    }
+
+    /// Whether it matches a host in normal form.
+    pub fn matches(&self, host: &str) -> bool {
+        match self {
+            Self::Exact(exact) => host == exact,
+            Self::Below(suffix) => host.len() > suffix.len() && host.ends_with(suffix.as_str()),
+        }
+    }
+}
+
+impl fmt::Display for HostPattern {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(host) => out.write_str(host),
+            Self::Below(suffix) => write!(out, "*{suffix}"),
+        }
+    }
+}
+
+impl fmt::Debug for HostPattern {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, out)
+    }
+}
+
+impl<'de> Deserialize<'de> for HostPattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for HostPattern {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "HostPattern".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "description": "A host without port, `api.example.com`, or all hosts below one, `*.example.com`."
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_have_one_form() {
+        for (authority, host) in [
+            ("api.example.com", Some("api.example.com")),
+            ("API.Example.com:8443", Some("api.example.com")),
+            ("api.example.com.", Some("api.example.com")),
+            ("[2001:DB8::1]:80", Some("[2001:db8::1]")),
+            ("127.0.0.1:10000", Some("127.0.0.1")),
+            ("", None),
+            (":80", None),
+            ("user@api.example.com", None),
+            ("a b", None),
+            ("a/b", None),
+            ("a:b", None),
+            ("[::1", None),
+            ("[::1]x", None),
+        ] {
+            assert_eq!(normalize(authority.as_bytes()).as_deref(), host, "{authority}");
+        }
+    }
+
+    #[test]
+    fn a_star_stands_for_what_is_below() {
+        let pattern = HostPattern::new("*.Example.com").unwrap();
+        assert!(pattern.matches("a.example.com") && pattern.matches("a.b.example.com"));
+        assert!(!pattern.matches("example.com") && !pattern.matches("badexample.com"));
+        for wrong in ["", "*", "*.", "a.*.com", "https://a", "a:80", "a/b"] {
+            assert!(HostPattern::new(wrong).is_err(), "{wrong}");
+        }
+    }
+}

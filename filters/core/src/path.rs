@@ -1,0 +1,237 @@
+//! The normal form of a request's path, and the refusal of paths that two servers could read differently.
+//!
+//! Envoy hands `:path` over as it came (unless the connection manager normalises it, as the shipped configurations do). Rules match
+//! the *normal form*: the part before `?`, percent-encoded unreserved characters decoded, other percent-encodings in upper case
+//! (RFC 3986 §6.2.2). What has no single reading is refused before any rule is asked: a rule about `/admin` must not be dodged
+//! by `/%2e/admin`, `//admin`, `/x/..;/admin` or `/admin%2f`.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// The longest path that is looked at, in bytes; Envoy's own limit for all headers together is 60 KiB.
+pub const LONGEST: usize = 16 * 1024;
+
+/// A path in normal form and the query behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NormalPath<'r> {
+    path: Cow<'r, str>,
+    query: Option<&'r str>,
+}
+
+impl NormalPath<'_> {
+    /// The path: begins with `/` (or is `*`, RFC 9112 §3.2.4).
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// What stands behind the first `?`, as it came.
+    pub fn query(&self) -> Option<&str> {
+        self.query
+    }
+}
+
+/// Why a path is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ambiguity {
+    /// It neither begins with `/` nor is `*`.
+    NotAbsolute,
+    /// A byte that RFC 3986 doesn't allow in a path: a control, a space, a backslash, a `#`, or one above 0x7E.
+    ForbiddenByte,
+    /// `%` without two hexadecimal digits.
+    BadEncoding,
+    /// `%2F`, `%5C`, or an encoded control character: decoded by some servers and not by others.
+    EncodedDelimiter,
+    /// `//`.
+    EmptySegment,
+    /// `.` or `..` as a segment, encoded or not.
+    DotSegment,
+    /// `;` in a segment: some servers cut there (path parameters), others don't.
+    PathParameter,
+    /// Longer than [`LONGEST`].
+    TooLong,
+}
+
+impl fmt::Display for Ambiguity {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Ambiguity::NotAbsolute => "the path does not begin with a slash",
+            Ambiguity::ForbiddenByte => "the path holds a byte that RFC 3986 does not allow there",
+            Ambiguity::BadEncoding => "the path holds a percent sign without two hexadecimal digits",
+            Ambiguity::EncodedDelimiter => "the path holds an encoded slash, backslash or control character",
+            Ambiguity::EmptySegment => "the path holds an empty segment (//)",
+            Ambiguity::DotSegment => "the path holds a dot segment (/./ or /../)",
+            Ambiguity::PathParameter => "the path holds a path parameter (;)",
+            Ambiguity::TooLong => "the path is too long",
+        })
+    }
+}
+
+/// The normal form of `target` (`:path` as it came).
+///
+/// # Errors
+/// Why there is no single reading of it.
+pub fn normalize(target: &[u8]) -> Result<NormalPath<'_>, Ambiguity> {
+    if target.len() > LONGEST {
+        return Err(Ambiguity::TooLong);
+    }
+    // Only visible ASCII, in the query too: Envoy forwards other bytes as they are, and no rule could speak of them.
+    if !target.iter().all(|byte| (0x21..=0x7e).contains(byte) && !matches!(byte, b'\\' | b'#')) {
+        return Err(Ambiguity::ForbiddenByte);
+    }
+    let target = std::str::from_utf8(target).map_err(|_| Ambiguity::ForbiddenByte)?;
+    let (path, query) = match target.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (target, None),
+    };
+    if path == "*" {
+        return Ok(NormalPath { path: Cow::Borrowed(path), query });
+    }
+    if !path.starts_with('/') {
+        return Err(Ambiguity::NotAbsolute);
+    }
+    let path = if path.contains('%') { Cow::Owned(decode(path)?) } else { Cow::Borrowed(path) };
+    if path.contains(';') {
+        return Err(Ambiguity::PathParameter);
+    }
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        match segment {
+            // One empty segment may end a path: a trailing slash.
+            "" if segments.peek().is_some() => return Err(Ambiguity::EmptySegment),
+            "." | ".." => return Err(Ambiguity::DotSegment),
+            _ => {}
+        }
+    }
+    Ok(NormalPath { path, query })
+}
+
+fn decode(path: &str) -> Result<String, Ambiguity> {
+    let mut normal = String::with_capacity(path.len());
+    let mut bytes = path.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            normal.push(char::from(byte));
+            continue;
+        }
+        let (high, low) = (bytes.next(), bytes.next());
+        let value = hexadecimal(high).zip(hexadecimal(low)).ok_or(Ambiguity::BadEncoding)?;
+        let decoded = (value.0 << 4) | value.1;
+        match decoded {
+            b'/' | b'\\' | 0..=0x1f | 0x7f => return Err(Ambiguity::EncodedDelimiter),
+            // `;` decoded by one server and cut at by the next.
+            b';' => return Err(Ambiguity::PathParameter),
+            b'-' | b'.' | b'_' | b'~' => normal.push(char::from(decoded)),
+            _ if decoded.is_ascii_alphanumeric() => normal.push(char::from(decoded)),
+            _ => {
+                normal.push('%');
+                normal.extend(
+                    [high, low].into_iter().flatten().map(|digit| char::from(digit.to_ascii_uppercase())),
+                );
+            }
+        }
+    }
+    Ok(normal)
+}
+
+fn hexadecimal(digit: Option<u8>) -> Option<u8> {
+    match digit? {
+        digit @ b'0'..=b'9' => digit.checked_sub(b'0'),
+        digit @ b'a'..=b'f' => digit.checked_sub(b'a' - 10),
+        digit @ b'A'..=b'F' => digit.checked_sub(b'A' - 10),
+        _ => None,
+    }
+}
+
+/// Decodes a percent-encoded query component; `+` is a blank, as forms have it. `None` where an encoding is broken.
+pub fn decode_query_component(text: &str) -> Option<Cow<'_, [u8]>> {
+    if !text.contains(['%', '+']) {
+        return Some(Cow::Borrowed(text.as_bytes()));
+    }
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'+' => b' ',
+            b'%' => (hexadecimal(bytes.next())? << 4) | hexadecimal(bytes.next())?,
+            other => other,
+        });
+    }
+    Some(Cow::Owned(decoded))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_path_has_one_normal_form() {
+        for (target, path, query) in [
+            ("/", "/", None),
+            ("/orders/1", "/orders/1", None),
+            ("/orders/", "/orders/", None),
+            ("/%6frders/%7Ea", "/orders/~a", None),
+            ("/a%20b%c3%a9", "/a%20b%C3%A9", None),
+            ("/a?b=/../c", "/a", Some("b=/../c")),
+            ("/a??", "/a", Some("?")),
+            ("*", "*", None),
+        ] {
+            let normal = normalize(target.as_bytes()).unwrap();
+            assert_eq!((normal.path(), normal.query()), (path, query), "{target}");
+        }
+    }
+
+    #[test]
+    fn what_two_servers_could_read_differently_is_refused() {
+        use Ambiguity::*;
+        for (target, why) in [
+            ("", NotAbsolute),
+            ("orders", NotAbsolute),
+            ("http://a/b", NotAbsolute),
+            ("//admin", EmptySegment),
+            ("/a//b", EmptySegment),
+            ("/./admin", DotSegment),
+            ("/a/../admin", DotSegment),
+            ("/a/%2e%2E/admin", DotSegment),
+            ("/a/.", DotSegment),
+            ("/a/..;/admin", PathParameter),
+            ("/admin%3b", PathParameter),
+            ("/a%2fadmin", EncodedDelimiter),
+            ("/a%5cadmin", EncodedDelimiter),
+            ("/a%00", EncodedDelimiter),
+            ("/a%0d%0aset-cookie", EncodedDelimiter),
+            ("/a%", BadEncoding),
+            ("/a%4", BadEncoding),
+            ("/a%zz", BadEncoding),
+            ("/a\\b", ForbiddenByte),
+            ("/a#b", ForbiddenByte),
+            ("/a b", ForbiddenByte),
+            ("/é", ForbiddenByte),
+            ("/a?\u{7f}", ForbiddenByte),
+        ] {
+            assert_eq!(normalize(target.as_bytes()), Err(why), "{target}");
+        }
+        assert_eq!(normalize("/".repeat(LONGEST + 1).as_bytes()), Err(TooLong));
+    }
+
+    #[test]
+    fn query_components_are_decoded() {
+        assert_eq!(decode_query_component("a+b%20c").unwrap().as_ref(), b"a b c");
+        assert_eq!(decode_query_component("%4"), None);
+    }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    proptest::proptest! {
+        #[test]
+        fn normalising_twice_changes_nothing(target in "/[a-zA-Z0-9%._~/?-]{0,40}") {
+            if let Ok(once) = normalize(target.as_bytes()) {
+                let twice = normalize(once.path().as_bytes()).unwrap();
+                assert_eq!(once.path(), twice.path());
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(target: Vec<u8>) {
+            let _ = normalize(&target);
+        }
+    }
+}

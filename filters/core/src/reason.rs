@@ -1,0 +1,131 @@
+//! The stable names of decisions. All that a document can decide are known when it is compiled, so labels are bounded by construction.
+
+use std::fmt;
+
+/// The part of the document that decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Section {
+    /// What is true of every request, before any section.
+    Request,
+    /// `authn`.
+    Authn,
+    /// `authz`.
+    Authz,
+    /// `rateLimit`.
+    RateLimit,
+    /// `routing`.
+    Routing,
+    /// `fault`.
+    Fault,
+    /// `telemetry`.
+    Telemetry,
+}
+
+impl Section {
+    /// The name in reasons and metric labels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Section::Request => "request",
+            Section::Authn => "authn",
+            Section::Authz => "authz",
+            Section::RateLimit => "rate_limit",
+            Section::Routing => "routing",
+            Section::Fault => "fault",
+            Section::Telemetry => "telemetry",
+        }
+    }
+}
+
+/// What a decision does to the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// It goes on.
+    Allowed,
+    /// It is answered by the policy.
+    Denied,
+    /// It goes on changed: routed elsewhere, delayed.
+    Changed,
+    /// It would have been denied or changed by a rule that is in shadow: it goes on.
+    Shadow,
+}
+
+impl Outcome {
+    /// The name in metric labels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Allowed => "allowed",
+            Outcome::Denied => "denied",
+            Outcome::Changed => "changed",
+            Outcome::Shadow => "shadow",
+        }
+    }
+}
+
+/// A decision that a compiled document can make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// The deciding section.
+    pub section: Section,
+    /// What the decision does.
+    pub outcome: Outcome,
+    /// What was decided, without the section: `token_expired`, `denied.rule:admin-only`.
+    pub text: String,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}.{}", self.section.as_str(), self.text)
+    }
+}
+
+/// A [`Reason`] of one compiled document: its position in the [`ReasonTable`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReasonId(u32);
+
+impl ReasonId {
+    /// The position in the table.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// All reasons of one compiled document.
+#[derive(Clone, Debug, Default)]
+pub struct ReasonTable {
+    reasons: Vec<Reason>,
+}
+
+impl ReasonTable {
+    /// The id of this reason, which is added if new. `text` consists of letters, digits and `._:-`; others become `_`, since it
+    /// stands in metric names and in response-code details.
+    pub fn register(&mut self, section: Section, outcome: Outcome, text: &str) -> ReasonId {
+        let plain =
+            |byte: char| if byte.is_ascii_alphanumeric() || "._:-".contains(byte) { byte } else { '_' };
+        let reason = Reason { section, outcome, text: text.chars().map(plain).collect() };
+        let position = self.reasons.iter().position(|known| *known == reason).unwrap_or_else(|| {
+            self.reasons.push(reason);
+            self.reasons.len().saturating_sub(1)
+        });
+        ReasonId(u32::try_from(position).unwrap_or(u32::MAX))
+    }
+
+    /// The reason of `id`; `None` only for the id of another table.
+    pub fn get(&self, id: ReasonId) -> Option<&Reason> {
+        self.reasons.get(id.index())
+    }
+
+    /// All reasons in the order of their ids.
+    pub fn iter(&self) -> std::slice::Iter<'_, Reason> {
+        self.reasons.iter()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.reasons.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.reasons.is_empty()
+    }
+}

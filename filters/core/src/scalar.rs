@@ -1,0 +1,51 @@
+//! The document's small values: durations, rates, sizes, percentages, statuses.
+
+mod duration;
+mod percentage;
+mod rate;
+mod size;
+mod status;
+
+pub use duration::Duration;
+pub use percentage::Percentage;
+pub use rate::Rate;
+pub use size::Size;
+pub use status::Status;
+
+/// Splits `250ms` into `250` and `ms`. `None` where it does not begin with a digit.
+fn number_and_unit(text: &str) -> Option<(u64, &str)> {
+    let end = text.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(end)?;
+    Some((number.parse().ok()?, unit))
+}
+
+/// A scalar that is written as a string: `Deserialize` and, with the feature `schema`, `JsonSchema`.
+macro_rules! string_scalar {
+    ($type:ident, $description:literal, $pattern:literal, $example:literal) => {
+        impl<'de> serde::Deserialize<'de> for $type {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <String as serde::Deserialize>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $type {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($type).into()
+            }
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "type": "string",
+                    "description": $description,
+                    "pattern": $pattern,
+                    "examples": [$example]
+                })
+            }
+        }
+    };
+}
+use string_scalar;
+
+#[cfg(test)]
+mod tests;

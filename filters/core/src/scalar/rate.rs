@@ -1,0 +1,108 @@
+use super::{number_and_unit, string_scalar};
+use std::fmt;
+use std::str::FromStr;
+
+/// How often something may happen: `100/s`, `6000/min`, `1000/h`, `1000000/day`. At least one, at most a thousand million a period.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Rate {
+    count: u64,
+    period: Period,
+}
+
+/// The period of a [`Rate`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Period {
+    Second,
+    Minute,
+    Hour,
+    Day,
+}
+
+const MOST: u64 = 1_000_000_000;
+
+impl Period {
+    const ALL: [(&'static str, Period); 8] = [
+        ("s", Period::Second),
+        ("sec", Period::Second),
+        ("min", Period::Minute),
+        ("m", Period::Minute),
+        ("h", Period::Hour),
+        ("hour", Period::Hour),
+        ("d", Period::Day),
+        ("day", Period::Day),
+    ];
+
+    const fn seconds(self) -> u64 {
+        match self {
+            Period::Second => 1,
+            Period::Minute => 60,
+            Period::Hour => 3_600,
+            Period::Day => 86_400,
+        }
+    }
+}
+
+impl Rate {
+    /// How many in a period.
+    pub const fn count(self) -> u64 {
+        self.count
+    }
+
+    /// The period's length in seconds.
+    pub const fn period_seconds(self) -> u64 {
+        self.period.seconds()
+    }
+
+    /// The time between two events at exactly this rate, in nanoseconds, rounded down; at least 1 (GCRA's emission interval).
+    pub fn interval_nanos(self) -> u64 {
+        self.period.seconds().saturating_mul(1_000_000_000).checked_div(self.count).unwrap_or(u64::MAX).max(1)
+    }
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            || format!("{text:?} is not a rate: write `100/s`, `6000/min`, `1000/h` or `1000000/day`");
+        let (count, unit) = number_and_unit(text).ok_or_else(wrong)?;
+        let unit = unit.strip_prefix('/').ok_or_else(wrong)?;
+        let period = Period::ALL
+            .iter()
+            .find(|(name, _)| *name == unit)
+            .map(|(_, period)| *period)
+            .ok_or_else(wrong)?;
+        if count == 0 {
+            return Err(format!("{text:?} allows nothing; to refuse requests write a rule in `authz`"));
+        }
+        if count > MOST {
+            return Err(format!("{text:?} is above the most that can be counted, {MOST} a period"));
+        }
+        Ok(Self { count, period })
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = match self.period {
+            Period::Second => "s",
+            Period::Minute => "min",
+            Period::Hour => "h",
+            Period::Day => "day",
+        };
+        write!(out, "{}/{unit}", self.count)
+    }
+}
+
+impl fmt::Debug for Rate {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, out)
+    }
+}
+
+string_scalar!(
+    Rate,
+    "How often: `100/s`, `6000/min`, `1000/h`, `1000000/day`.",
+    "^[0-9]+/(s|sec|min|m|h|hour|d|day)$",
+    "100/s"
+);

@@ -1,0 +1,356 @@
+use super::config::{ClientMatch, Match};
+use super::path_pattern::PathPattern;
+use super::path_tree::PathTree;
+use super::value::ValueMatch;
+use crate::cookie;
+use crate::exchange::Exchange;
+use crate::header::HeaderName;
+use crate::host::HostPattern;
+use crate::list::{OneOrMany, OrderedMap};
+use crate::name::Name;
+use crate::network::{Cidr, NetworkSet};
+use crate::problem::{FieldPath, Problems};
+use crate::request::RequestView;
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+/// A compiled `match` of one document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SelectorId(u32);
+
+impl SelectorId {
+    /// The selector that every request matches.
+    pub const EVERY: Self = Self(0);
+}
+
+/// All selectors of a document.
+#[derive(Debug, Default)]
+pub struct SelectorIndex {
+    selectors: Vec<Selector>,
+    exact_hosts: HashMap<String, BitSet>,
+    below_hosts: Vec<(HostPattern, BitSet)>,
+    any_host: BitSet,
+    paths: PathTree,
+    any_path: BitSet,
+    methods: Vec<(String, BitSet)>,
+    any_method: BitSet,
+}
+
+/// What remains to ask of a request once host, path and method fit.
+#[derive(Debug, Default)]
+struct Selector {
+    patterns: Vec<PathPattern>,
+    named: Vec<SelectorId>,
+    headers: Vec<(HeaderName, ValueMatch)>,
+    query: Vec<(String, ValueMatch)>,
+    cookies: Vec<(String, ValueMatch)>,
+    client: Option<NetworkSet>,
+    not: Option<SelectorId>,
+}
+
+/// The selectors whose host, path and method fit a request. Reused from request to request.
+#[derive(Clone, Debug, Default)]
+pub struct Candidates {
+    fitting: BitSet,
+    of_path: BitSet,
+}
+
+impl SelectorIndex {
+    /// Finds the selectors whose host, path and method fit `request`.
+    pub fn find(&self, request: &RequestView<'_>, candidates: &mut Candidates) {
+        let Candidates { fitting, of_path } = candidates;
+        fitting.copy_from(&self.any_host);
+        if let Some(selectors) = self.exact_hosts.get(request.host()) {
+            fitting.add_all(selectors);
+        }
+        for (pattern, selectors) in &self.below_hosts {
+            if pattern.matches(request.host()) {
+                fitting.add_all(selectors);
+            }
+        }
+        of_path.copy_from(&self.any_path);
+        self.paths.walk(request.path(), &mut |selector| of_path.add(selector));
+        fitting.keep_only(of_path);
+        of_path.copy_from(&self.any_method);
+        if let Some((_, selectors)) = self.methods.iter().find(|(method, _)| method == request.method()) {
+            of_path.add_all(selectors);
+        }
+        fitting.keep_only(of_path);
+    }
+
+    /// Whether the request of `exchange` matches the selector `id`.
+    pub fn matches(&self, id: SelectorId, candidates: &Candidates, exchange: &Exchange<'_>) -> bool {
+        if id == SelectorId::EVERY {
+            return true;
+        }
+        if !candidates.fitting.has(id.0) {
+            return false;
+        }
+        let Some(selector) = self.selectors.get(id.0 as usize) else { return false };
+        let request = exchange.request();
+        let named = |ids: &[SelectorId]| {
+            ids.is_empty() || ids.iter().any(|id| self.matches(*id, candidates, exchange))
+        };
+        named(&selector.named)
+            && selector
+                .headers
+                .iter()
+                .all(|(name, wanted)| wanted.matches(request.headers().joined(name.as_str()).as_deref()))
+            && selector
+                .query
+                .iter()
+                .all(|(name, wanted)| wanted.matches(joined(request.query_values(name)).as_deref()))
+            && selector.cookies.iter().all(|(name, wanted)| {
+                wanted.matches(joined(cookie::values(request.headers(), name).map(Cow::Borrowed)).as_deref())
+            })
+            && selector.client.as_ref().is_none_or(|networks| {
+                exchange.client_address().is_some_and(|address| networks.contains(address))
+            })
+            && selector.not.is_none_or(|not| !self.matches(not, candidates, exchange))
+    }
+
+    /// The segment of the request's path where `{name}` stands in the selector's pattern.
+    pub fn capture<'p>(&self, id: SelectorId, path: &'p str, name: &str) -> Option<&'p str> {
+        let selector = self.selectors.get(id.0 as usize)?;
+        let own = selector.patterns.iter().find_map(|pattern| pattern.capture(path, name));
+        own.or_else(|| selector.named.iter().find_map(|named| self.capture(*named, path, name)))
+    }
+}
+
+fn joined<'v>(mut values: impl Iterator<Item = Cow<'v, [u8]>>) -> Option<Cow<'v, [u8]>> {
+    let first = values.next()?;
+    let Some(second) = values.next() else { return Some(first) };
+    let mut joined = first.into_owned();
+    for value in std::iter::once(second).chain(values) {
+        joined.push(b',');
+        joined.extend_from_slice(&value);
+    }
+    Some(Cow::Owned(joined))
+}
+
+/// Compiles the `match`es of a document into a [`SelectorIndex`]; equal ones share a selector.
+#[derive(Debug)]
+pub struct SelectorBuilder {
+    index: SelectorIndex,
+    known: HashMap<Match, SelectorId>,
+    definitions: OrderedMap<Name, Match>,
+    ip_lists: HashMap<Name, Vec<Cidr>>,
+    /// Named matches that are being compiled, to find circles.
+    open: Vec<Name>,
+}
+
+impl SelectorBuilder {
+    /// A builder that knows these definitions.
+    pub fn new(definitions: OrderedMap<Name, Match>, ip_lists: HashMap<Name, Vec<Cidr>>) -> Self {
+        let mut index = SelectorIndex::default();
+        // SelectorId::EVERY.
+        index.selectors.push(Selector::default());
+        Self { index, known: HashMap::new(), definitions, ip_lists, open: Vec::new() }
+    }
+
+    /// Compiles a rule's `match`, which stands at `path`; none is every request.
+    pub fn compile(
+        &mut self,
+        wanted: Option<&Match>,
+        path: &FieldPath,
+        problems: &mut Problems,
+    ) -> SelectorId {
+        let Some(wanted) = wanted.filter(|wanted| **wanted != Match::default()) else {
+            return SelectorId::EVERY;
+        };
+        // A match with captures is not shared by name only: captures belong to the patterns, which are equal too.
+        if let Some(id) = self.known.get(wanted) {
+            return *id;
+        }
+        let selector = Selector {
+            patterns: wanted.paths.iter().flatten().cloned().collect(),
+            named: self.named(wanted, &path.field("use"), problems),
+            headers: wanted.headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            query: wanted.query.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            cookies: wanted.cookies.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            client: wanted
+                .client
+                .as_ref()
+                .map(|client| self.networks(client, &path.field("client"), problems)),
+            not: wanted.not.as_ref().map(|not| {
+                let path = path.field("not");
+                let id = self.compile(Some(not), &path, problems);
+                if id == SelectorId::EVERY {
+                    problems.report(&path, "an empty `not` excludes every request: this never matches");
+                }
+                id
+            }),
+        };
+        for (position, method) in wanted.methods.iter().flatten().enumerate() {
+            self.check_method(method, &path.field("methods").index(position), problems);
+        }
+        let id = SelectorId(u32::try_from(self.index.selectors.len()).unwrap_or(u32::MAX));
+        self.index.selectors.push(selector);
+        self.enter(wanted, id.0);
+        self.known.insert(wanted.clone(), id);
+        id
+    }
+
+    /// Compiles a named match of `definitions`; `None`, and a problem, if there is none of that name.
+    fn named_one(&mut self, name: &Name, path: &FieldPath, problems: &mut Problems) -> Option<SelectorId> {
+        let Some(definition) = self.definitions.get(name).cloned() else {
+            problems.unknown_name(path, "a match", name.as_str(), self.definitions.keys().map(Name::as_str));
+            return None;
+        };
+        if self.open.contains(name) {
+            problems.report(path, format!("the match `{name}` uses itself"));
+            return None;
+        }
+        self.open.push(name.clone());
+        let definition_path = FieldPath::root().field("definitions").field("matches").field(name.as_str());
+        let id = self.compile(Some(&definition), &definition_path, problems);
+        self.open.pop();
+        Some(id)
+    }
+
+    /// Compiles every named match, so that a wrong one is found even where no rule uses it.
+    pub fn compile_definitions(&mut self, problems: &mut Problems) {
+        let path = FieldPath::root().field("definitions").field("matches");
+        for name in self.definitions.keys().cloned().collect::<Vec<_>>() {
+            self.named_one(&name, &path.field(name.as_str()), problems);
+        }
+    }
+
+    /// The finished index.
+    pub fn finish(self) -> SelectorIndex {
+        self.index
+    }
+
+    /// The capture names that a rule with the `match` `id` may refer to.
+    pub fn captures(&self, id: SelectorId) -> Vec<&str> {
+        let Some(selector) = self.index.selectors.get(id.0 as usize) else { return Vec::new() };
+        let own = selector.patterns.iter().flat_map(PathPattern::captures);
+        own.chain(selector.named.iter().flat_map(|named| self.captures(*named))).collect()
+    }
+
+    fn named(&mut self, wanted: &Match, path: &FieldPath, problems: &mut Problems) -> Vec<SelectorId> {
+        let names = wanted.named.iter().flatten().enumerate();
+        names.filter_map(|(position, name)| self.named_one(name, &path.index(position), problems)).collect()
+    }
+
+    fn networks(&self, client: &ClientMatch, path: &FieldPath, problems: &mut Problems) -> NetworkSet {
+        let mut cidrs: Vec<Cidr> = client.cidrs.iter().flatten().copied().collect();
+        for (position, name) in client.ip_lists.iter().flatten().enumerate() {
+            match self.ip_lists.get(name) {
+                Some(list) => cidrs.extend(list),
+                None => {
+                    let known = self.ip_lists.keys().map(Name::as_str);
+                    problems.unknown_name(
+                        &path.field("ipLists").index(position),
+                        "an IP list",
+                        name.as_str(),
+                        known,
+                    );
+                }
+            }
+        }
+        if client.cidrs.is_none() && client.ip_lists.is_none() {
+            problems.report(path, "names neither `cidrs` nor `ipLists`: this never matches");
+        }
+        NetworkSet::new(&cidrs)
+    }
+
+    fn check_method(&self, method: &str, path: &FieldPath, problems: &mut Problems) {
+        let upper = method.to_ascii_uppercase();
+        let standard = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
+        if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-') {
+            problems.report(path, format!("{method:?} is not a method: write `GET`"));
+        } else if method != upper && standard.contains(&upper.as_str()) {
+            problems.report(
+                path,
+                format!(
+                    "`{method}` never matches, since methods are case-sensitive; did you mean `{upper}`?"
+                ),
+            );
+        }
+    }
+
+    fn enter(&mut self, wanted: &Match, id: u32) {
+        match &wanted.hosts {
+            None => self.index.any_host.add(id),
+            Some(hosts) => {
+                for host in hosts {
+                    match host {
+                        HostPattern::Exact(host) => {
+                            self.index.exact_hosts.entry(host.clone()).or_default().add(id)
+                        }
+                        HostPattern::Below(_) => entry(&mut self.index.below_hosts, host).add(id),
+                    }
+                }
+            }
+        }
+        match &wanted.paths {
+            None => self.index.any_path.add(id),
+            Some(paths) => paths.iter().for_each(|pattern| self.index.paths.insert(pattern, id)),
+        }
+        match &wanted.methods {
+            None => self.index.any_method.add(id),
+            Some(methods) => methods.iter().for_each(|method| entry(&mut self.index.methods, method).add(id)),
+        }
+    }
+}
+
+fn entry<'l, K: PartialEq + Clone, V: Default>(list: &'l mut Vec<(K, V)>, key: &K) -> &'l mut V {
+    let position = list.iter().position(|(known, _)| known == key).unwrap_or_else(|| {
+        list.push((key.clone(), V::default()));
+        list.len().saturating_sub(1)
+    });
+    // The position was just found or made.
+    #[allow(clippy::indexing_slicing)]
+    &mut list[position].1
+}
+
+/// A set of selectors, a bit each.
+#[derive(Clone, Debug, Default)]
+struct BitSet {
+    words: Vec<u64>,
+}
+
+impl BitSet {
+    fn add(&mut self, bit: u32) {
+        let word = bit as usize / 64;
+        if self.words.len() <= word {
+            self.words.resize(word.saturating_add(1), 0);
+        }
+        if let Some(word) = self.words.get_mut(word) {
+            *word |= 1 << (bit % 64);
+        }
+    }
+
+    fn has(&self, bit: u32) -> bool {
+        self.words.get(bit as usize / 64).is_some_and(|word| word & (1 << (bit % 64)) != 0)
+    }
+
+    fn copy_from(&mut self, other: &Self) {
+        self.words.clear();
+        self.words.extend_from_slice(&other.words);
+    }
+
+    fn add_all(&mut self, other: &Self) {
+        if self.words.len() < other.words.len() {
+            self.words.resize(other.words.len(), 0);
+        }
+        for (word, more) in self.words.iter_mut().zip(&other.words) {
+            *word |= more;
+        }
+    }
+
+    fn keep_only(&mut self, other: &Self) {
+        self.words.truncate(other.words.len());
+        for (word, kept) in self.words.iter_mut().zip(&other.words) {
+            *word &= kept;
+        }
+    }
+}
+
+impl OneOrMany<PathPattern> {
+    /// Whether one of the patterns matches a path in normal form.
+    pub fn any_matches(&self, path: &str) -> bool {
+        self.iter().any(|pattern| pattern.matches(path))
+    }
+}

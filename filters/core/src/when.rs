@@ -1,0 +1,300 @@
+//! `when`: what a rule asks of the caller. `match` is about the request, `when` about who sends it.
+
+use crate::compile::Compiler;
+use crate::exchange::Exchange;
+use crate::identity::{ClaimPath, Identity};
+use crate::list::{OneOrMany, OrderedMap};
+use crate::name::Name;
+use crate::problem::FieldPath;
+use crate::selector::ValueMatch;
+use serde::de::{self, Deserialize, Deserializer};
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// `when`: what a rule asks of the caller. Values of a key are alternatives; different keys must all hold; no key: anybody, proven or
+/// not.
+#[derive(Clone, Debug, Default, PartialEq, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct When {
+    /// Whether anybody is proven to call at all.
+    pub authenticated: Option<bool>,
+    /// The provider (of `authn`) that proved the identity.
+    pub providers: Option<OneOrMany<Name>>,
+    /// Principals: a token's `sub`, the id of an API key.
+    pub principals: Option<OneOrMany<String>>,
+    /// Consumers.
+    pub consumers: Option<OneOrMany<String>>,
+    /// Roles of which the caller has one; `{ all: […] }` for all of them.
+    pub roles: Option<AnyOrAll>,
+    /// OAuth scopes of which the caller has one; `{ all: […] }` for all of them.
+    pub scopes: Option<AnyOrAll>,
+    /// Permissions (of `authz.roles`) of which the caller's roles give one; `{ all: […] }` for all of them.
+    pub permissions: Option<AnyOrAll>,
+    /// Claims of the token by path; lists are seen joined with commas, unless one item alone fits.
+    pub claims: OrderedMap<ClaimPath, ValueMatch>,
+    /// Attributes that the document gives the consumer (`attributes` of an API key).
+    pub attributes: OrderedMap<String, ValueMatch>,
+    /// SPIFFE identities of the connection's peer, proven by mutual TLS: `spiffe://example.com/ns/shop/sa/orders`, or with a final
+    /// `/**` all below.
+    pub peers: Option<OneOrMany<PeerPattern>>,
+    /// What must not hold; takes the same keys.
+    pub not: Option<Box<When>>,
+}
+
+/// A list of which one must be there, or `{ all: […] }`, of which all must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnyOrAll {
+    values: OneOrMany<String>,
+    all: bool,
+}
+
+impl<'de> Deserialize<'de> for AnyOrAll {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct All {
+            all: OneOrMany<String>,
+        }
+        struct ListVisitor;
+        impl<'de> de::Visitor<'de> for ListVisitor {
+            type Value = AnyOrAll;
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a value, a list of values (one of which must be there), or `{ all: [...] }`")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<AnyOrAll, E> {
+                Ok(AnyOrAll { values: text.to_owned().into(), all: false })
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, list: A) -> Result<AnyOrAll, A::Error> {
+                let values = OneOrMany::deserialize(de::value::SeqAccessDeserializer::new(list))?;
+                Ok(AnyOrAll { values, all: false })
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<AnyOrAll, A::Error> {
+                let All { all } = All::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                Ok(AnyOrAll { values: all, all: true })
+            }
+        }
+        deserializer.deserialize_any(ListVisitor)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for AnyOrAll {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "AnyOrAll".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let list = serde_json::json!({ "type": "array", "items": { "type": "string" }, "minItems": 1 });
+        schemars::json_schema!({
+            "description": "A value, a list of which one must be there, or `{ all: […] }`.",
+            "anyOf": [
+                { "type": "string" },
+                list,
+                { "type": "object", "properties": { "all": list }, "required": ["all"], "additionalProperties": false }
+            ]
+        })
+    }
+}
+
+/// A SPIFFE identity, or with a final `/**` every identity below a path.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum PeerPattern {
+    /// This identity.
+    Exact(String),
+    /// Every identity that begins so; ends with a slash.
+    Below(String),
+}
+
+impl PeerPattern {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    /// A sentence that says what a pattern may be.
+    pub fn new(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "{text:?} is not a SPIFFE identity: write `spiffe://example.com/ns/shop/sa/orders`, or `spiffe://example.com/ns/shop/**`"
+            )
+        };
+        let rest = text.strip_prefix("spiffe://").ok_or_else(wrong)?;
+        let (domain, path) = rest.split_once('/').ok_or_else(wrong)?;
+        let body = path.strip_suffix("**").unwrap_or(path);
+        if domain.is_empty()
+            || path.is_empty()
+            || rest.bytes().any(|byte| byte <= b' ' || byte >= 0x7f)
+            || body.contains('*')
+        {
+            return Err(wrong());
+        }
+        match text.strip_suffix("**") {
+            Some(prefix) if prefix.ends_with('/') => Ok(Self::Below(prefix.to_owned())),
+            Some(_) => Err(wrong()),
+            None => Ok(Self::Exact(text.to_owned())),
+        }
+    }
+
+    /// Whether it matches a peer's identity.
+    pub fn matches(&self, identity: &str) -> bool {
+        match self {
+            Self::Exact(exact) => identity == exact,
+            Self::Below(prefix) => identity.len() > prefix.len() && identity.starts_with(prefix.as_str()),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for PeerPattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for PeerPattern {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "PeerPattern".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "string",
+            "description": "A SPIFFE identity, or all below one with a final `/**`.",
+            "pattern": "^spiffe://"
+        })
+    }
+}
+
+/// A compiled [`When`].
+#[derive(Clone, Debug, Default)]
+pub struct CompiledWhen {
+    when: When,
+    /// For each permission asked for: the roles that give it.
+    permissions: Vec<BTreeSet<String>>,
+    not: Option<Box<CompiledWhen>>,
+}
+
+impl When {
+    /// Compiles a rule's `when`, which stands at `path`; none holds for anybody.
+    pub fn compile(when: Option<&When>, path: &FieldPath, compiler: &mut Compiler) -> CompiledWhen {
+        let Some(when) = when else { return CompiledWhen::default() };
+        for (position, name) in when.providers.iter().flatten().enumerate() {
+            if !compiler.providers.contains(name) {
+                let path = path.field("providers").index(position);
+                let known = compiler.providers.iter().map(Name::as_str);
+                compiler.problems.unknown_name(&path, "a provider", name.as_str(), known);
+            }
+        }
+        let mut permissions = Vec::new();
+        for (position, permission) in when.permissions.iter().flat_map(|list| list.values.iter()).enumerate()
+        {
+            match compiler.roles.holders(permission) {
+                Some(holders) => permissions.push(holders.clone()),
+                None => {
+                    let path = path.field("permissions").index(position);
+                    compiler.problems.unknown_name(
+                        &path,
+                        "a permission of any role",
+                        permission,
+                        compiler.roles.permissions(),
+                    );
+                }
+            }
+        }
+        if when.authenticated == Some(false) && when.asks_identity_besides_authenticated() {
+            compiler
+                .problems
+                .report(path, "asks for an identity and for none (`authenticated: false`): this never holds");
+        }
+        let not = when.not.as_ref().map(|not| {
+            let path = path.field("not");
+            if **not == When::default() {
+                compiler.problems.report(&path, "an empty `not` excludes everybody: this never holds");
+            }
+            Box::new(Self::compile(Some(not), &path, compiler))
+        });
+        CompiledWhen { when: when.clone(), permissions, not }
+    }
+
+    /// Whether it needs to know who is calling by authentication (not only by mutual TLS).
+    pub fn asks_identity(&self) -> bool {
+        self.authenticated.is_some()
+            || self.asks_identity_besides_authenticated()
+            || self.not.as_ref().is_some_and(|not| not.asks_identity())
+    }
+
+    fn asks_identity_besides_authenticated(&self) -> bool {
+        self.providers.is_some()
+            || self.principals.is_some()
+            || self.consumers.is_some()
+            || self.roles.is_some()
+            || self.scopes.is_some()
+            || self.permissions.is_some()
+            || !self.claims.is_empty()
+            || !self.attributes.is_empty()
+    }
+}
+
+impl CompiledWhen {
+    /// Whether the caller is as asked.
+    pub fn holds(&self, exchange: &Exchange<'_>) -> bool {
+        let when = &self.when;
+        let identity = exchange.identity().map(AsRef::as_ref);
+        let of_identity = match identity {
+            Some(identity) => when.authenticated != Some(false) && self.holds_for(identity),
+            None => when.authenticated != Some(true) && !when.asks_identity_besides_authenticated(),
+        };
+        of_identity
+            && when.peers.as_ref().is_none_or(|patterns| {
+                exchange
+                    .peer_identity()
+                    .is_some_and(|peer| patterns.iter().any(|pattern| pattern.matches(peer)))
+            })
+            && self.not.as_ref().is_none_or(|not| !not.holds(exchange))
+    }
+
+    fn holds_for(&self, identity: &Identity) -> bool {
+        let when = &self.when;
+        let one_of = |list: &Option<OneOrMany<String>>, value: Option<&str>| {
+            list.as_ref()
+                .is_none_or(|list| value.is_some_and(|value| list.iter().any(|wanted| wanted == value)))
+        };
+        let has = |list: &Option<AnyOrAll>, values: &[String]| {
+            list.as_ref().is_none_or(|wanted| {
+                if wanted.all {
+                    wanted.values.iter().all(|value| values.contains(value))
+                } else {
+                    wanted.values.iter().any(|value| values.contains(value))
+                }
+            })
+        };
+        let permitted = |holders: &BTreeSet<String>| identity.roles.iter().any(|role| holders.contains(role));
+        when.providers.as_ref().is_none_or(|list| {
+            identity.provider.as_ref().is_some_and(|provider| list.iter().any(|name| name == provider))
+        }) && one_of(&when.principals, Some(&identity.principal))
+            && one_of(&when.consumers, identity.consumer.as_deref())
+            && has(&when.roles, &identity.roles)
+            && has(&when.scopes, &identity.scopes)
+            && when.permissions.as_ref().is_none_or(|wanted| {
+                if wanted.all {
+                    self.permissions.iter().all(permitted)
+                } else {
+                    self.permissions.iter().any(permitted)
+                }
+            })
+            && when.claims.iter().all(|(path, wanted)| claim_matches(path, wanted, &identity.claims))
+            && when
+                .attributes
+                .iter()
+                .all(|(name, wanted)| wanted.matches(identity.attributes.get(name).map(String::as_bytes)))
+    }
+}
+
+fn claim_matches(path: &ClaimPath, wanted: &ValueMatch, claims: &serde_json::Value) -> bool {
+    if wanted.matches(path.text(claims).as_deref().map(str::as_bytes)) {
+        return true;
+    }
+    // An item of a list alone: `claims: { groups: admins }` of a token with several groups.
+    matches!(path.find(claims), Some(serde_json::Value::Array(_)))
+        && path.texts(claims).iter().any(|item| wanted.matches(Some(item.as_bytes())))
+}
+
+#[cfg(test)]
+mod tests;

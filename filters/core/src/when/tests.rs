@@ -1,0 +1,138 @@
+use super::*;
+use crate::client::AddressConfig;
+use crate::decode::from_json;
+use crate::fake::FakeEnvironment;
+use crate::header_map::HeaderMap;
+use crate::problem::Problems;
+use crate::request::RequestView;
+use crate::roles::Roles;
+use crate::selector::{Candidates, SelectorIndex};
+use serde_json::json;
+use std::rc::Rc;
+
+fn compiler() -> Compiler {
+    let mut compiler = Compiler::default();
+    let roles =
+        r#"{"reader":{"permissions":["read"]},"clerk":{"inherits":["reader"],"permissions":["write"]}}"#;
+    compiler.roles =
+        Roles::compile(&from_json(roles.as_bytes()).unwrap(), &FieldPath::root(), &mut Problems::default());
+    compiler.providers = vec![Name::new("staff").unwrap()];
+    compiler
+}
+
+fn compile(when: serde_json::Value) -> (CompiledWhen, String) {
+    let mut compiler = compiler();
+    let when: When = from_json(when.to_string().as_bytes()).unwrap();
+    let compiled = When::compile(Some(&when), &FieldPath::root().field("when"), &mut compiler);
+    (compiled, compiler.problems.to_string())
+}
+
+fn holds(when: serde_json::Value, identity: Option<Identity>, peer: Option<&str>) -> bool {
+    let (when, problems) = compile(when);
+    assert_eq!(problems, "");
+    let mut environment = FakeEnvironment::default();
+    if let Some(peer) = peer {
+        environment = environment.with_peer_identity(peer);
+    }
+    let headers = HeaderMap::from_pairs([(":method", "GET"), (":path", "/"), (":authority", "h")]);
+    let view = RequestView::new(&headers).unwrap();
+    let (index, candidates, address) =
+        (SelectorIndex::default(), Candidates::default(), AddressConfig::default());
+    let exchange = Exchange::new(&view, &environment, &index, &candidates, &address)
+        .with_identity(identity.map(Rc::new));
+    when.holds(&exchange)
+}
+
+fn alice() -> Identity {
+    Identity {
+        provider: Some(Name::new("staff").unwrap()),
+        principal: "alice".to_owned(),
+        consumer: Some("acme".to_owned()),
+        roles: vec!["clerk".to_owned(), "x".to_owned()],
+        scopes: vec!["a".to_owned(), "b".to_owned()],
+        claims: json!({ "tier": 3, "groups": ["g1", "g2"], "flag": true }),
+        attributes: [("plan".to_owned(), "gold".to_owned())].into(),
+    }
+}
+
+#[test]
+fn every_key_must_hold_and_values_are_alternatives() {
+    for (when, expected) in [
+        (json!({}), true),
+        (json!({ "authenticated": true }), true),
+        (json!({ "authenticated": false }), false),
+        (json!({ "providers": "staff" }), true),
+        (json!({ "principals": ["bob", "alice"] }), true),
+        (json!({ "principals": ["alic"] }), false),
+        (json!({ "consumers": "acme", "principals": "bob" }), false),
+        (json!({ "roles": ["admin", "clerk"] }), true),
+        (json!({ "roles": { "all": ["x", "clerk"] } }), true),
+        (json!({ "roles": { "all": ["x", "admin"] } }), false),
+        (json!({ "scopes": ["c"] }), false),
+        (json!({ "permissions": ["read"] }), true),
+        (json!({ "permissions": { "all": ["read", "write"] } }), true),
+        (json!({ "claims": { "tier": "3" } }), true),
+        (json!({ "claims": { "groups": "g2" } }), true),
+        (json!({ "claims": { "groups": { "present": false } } }), false),
+        (json!({ "claims": { "none": { "present": false } } }), true),
+        (json!({ "attributes": { "plan": ["gold", "silver"] } }), true),
+        (json!({ "not": { "roles": ["clerk"] } }), false),
+        (json!({ "not": { "roles": ["admin"] } }), true),
+    ] {
+        assert_eq!(holds(when.clone(), Some(alice()), None), expected, "{when}");
+    }
+}
+
+#[test]
+fn nobody_holds_nothing_that_asks_for_somebody() {
+    for (when, expected) in [
+        (json!({}), true),
+        (json!({ "authenticated": false }), true),
+        (json!({ "authenticated": true }), false),
+        (json!({ "claims": { "none": { "present": false } } }), false),
+        (json!({ "roles": ["clerk"] }), false),
+        (json!({ "not": { "roles": ["clerk"] } }), true),
+    ] {
+        assert_eq!(holds(when.clone(), None, None), expected, "{when}");
+    }
+}
+
+#[test]
+fn peers_are_proven_by_mutual_tls_only() {
+    let orders = "spiffe://d/ns/shop/sa/orders";
+    for (pattern, peer, expected) in [
+        (orders, Some(orders), true),
+        (orders, Some("spiffe://d/ns/shop/sa/orders2"), false),
+        ("spiffe://d/ns/shop/**", Some(orders), true),
+        ("spiffe://d/ns/shop/**", Some("spiffe://d/ns/shopping/sa/x"), false),
+        ("spiffe://d/ns/shop/**", Some("spiffe://d/ns/shop/"), false),
+        (orders, None, false),
+    ] {
+        assert_eq!(holds(json!({ "peers": pattern }), None, peer), expected, "{pattern} {peer:?}");
+    }
+    for wrong in [
+        "",
+        "orders",
+        "https://a/b",
+        "spiffe://",
+        "spiffe://d",
+        "spiffe://d/",
+        "spiffe://d/a*",
+        "spiffe://d/**/a",
+    ] {
+        assert!(PeerPattern::new(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn dangling_and_impossible_conditions_are_problems() {
+    for (when, expected) in [
+        (json!({ "providers": ["stuff"] }), "when.providers[0]: `stuff` is not a provider"),
+        (json!({ "permissions": ["fly"] }), "when.permissions[0]: `fly` is not a permission"),
+        (json!({ "authenticated": false, "roles": ["x"] }), "this never holds"),
+        (json!({ "not": {} }), "when.not: an empty `not`"),
+    ] {
+        let (_, problems) = compile(when.clone());
+        assert!(problems.contains(expected), "{when}: {problems}");
+    }
+}
