@@ -18,7 +18,7 @@
 //! * [`raw`]: bytes on a TCP connection, for what no well-behaved client sends.
 //! * [`Upstream`]: a server that records requests and echoes them as JSON, or answers as told.
 //! * [`Envoy`]: a running Envoy: admin interface, statistics, logs, memory and processor time; from any bootstrap file.
-
+//! * [`Mesh`]: the whole demo (edge, two sidecars, two services) on free ports or on the documented ones.
 //! * [`tokens`]: the demo issuer, which signs with RS256, ES256, EdDSA or HS256.
 //! * [`wait_until`], [`ports`], [`Process`], [`certificates`], [`document`]: what those are built from.
 //!
@@ -29,12 +29,14 @@ pub mod certificates;
 pub mod document;
 pub mod ports;
 pub mod raw;
+pub mod services;
 pub mod tokens;
 
 mod client;
 mod envoy;
 mod error;
 mod gateway;
+mod mesh;
 mod paths;
 mod process;
 mod runtime;
@@ -46,6 +48,7 @@ pub use client::{Answer, Client, Protocol, Request};
 pub use envoy::{AccessLogEntry, Envoy, EnvoyBuilder};
 pub use error::{Error, Result};
 pub use gateway::{Gateway, GatewayBuilder};
+pub use mesh::{Mesh, MeshBuilder, Ports, Proxy};
 pub use paths::{envoy_binary, module, repository_root};
 pub use process::{Process, Usage};
 pub use upstream::{Received, Reply, Upstream};

@@ -1,7 +1,9 @@
 //! A server that records what reaches it.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::net::Ipv4Addr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -82,13 +84,14 @@ impl Reply {
     }
 }
 
-type Handler = dyn Fn(&Received) -> Reply + Send + Sync;
+type Handler = dyn Fn(Received) -> Pin<Box<dyn Future<Output = Reply> + Send>> + Send + Sync;
+type Record = Arc<Mutex<Vec<Received>>>;
 
 /// A server on loopback, HTTP/1.1 and HTTP/2 without TLS. It ends when it is dropped.
 pub struct Upstream {
     name: String,
     port: u16,
-    received: Arc<Mutex<Vec<Received>>>,
+    received: Record,
     handler: Arc<Handler>,
     serving: Option<JoinHandle<()>>,
 }
@@ -108,7 +111,10 @@ impl Upstream {
             name: name.to_owned(),
             port: ports::free(),
             received: Arc::default(),
-            handler: Arc::new(handler),
+            handler: Arc::new(move |request| {
+                let reply = handler(&request);
+                Box::pin(async { reply })
+            }),
             serving: None,
         };
         upstream.restart()?;
@@ -162,7 +168,7 @@ impl Upstream {
         let listener = runtime::block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)))
             .map_err(|e| Error::Other(format!("{} can't listen on port {}: {e}", self.name, self.port)))?;
         let (name, received, handler) = (self.name.clone(), self.received.clone(), self.handler.clone());
-        self.serving = Some(runtime::spawn(serve(listener, name, received, handler)));
+        self.serving = Some(runtime::spawn(serve(listener, name, Some(received), handler)));
         Ok(())
     }
 
@@ -180,12 +186,25 @@ impl Drop for Upstream {
     }
 }
 
-async fn serve(
-    listener: TcpListener,
-    name: String,
-    received: Arc<Mutex<Vec<Received>>>,
-    handler: Arc<Handler>,
-) {
+/// Serves on a port until the process ends, without recording anything: for the demo's services.
+pub(crate) fn serve_forever<F>(
+    name: &str,
+    port: u16,
+    handler: impl Fn(Received) -> F + Send + Sync + 'static,
+) -> Result<()>
+where
+    F: Future<Output = Reply> + Send + 'static,
+{
+    runtime::block_on(async {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .await
+            .map_err(|e| Error::Other(format!("{name} can't listen on port {port}: {e}")))?;
+        serve(listener, name.to_owned(), None, Arc::new(move |request| Box::pin(handler(request)))).await;
+        Ok(())
+    })
+}
+
+async fn serve(listener: TcpListener, name: String, received: Option<Record>, handler: Arc<Handler>) {
     // Dropped with this task, and with it every connection.
     let mut connections = tokio::task::JoinSet::new();
     loop {
@@ -208,7 +227,7 @@ async fn serve(
 async fn answer(
     request: hyper::Request<Incoming>,
     name: String,
-    received: Arc<Mutex<Vec<Received>>>,
+    received: Option<Record>,
     handler: Arc<Handler>,
 ) -> std::result::Result<hyper::Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
@@ -228,8 +247,10 @@ async fn answer(
         headers,
         body: body.collect().await.map(|body| body.to_bytes().to_vec()).unwrap_or_default(),
     };
-    received.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(request.clone());
-    let reply = handler(&request);
+    if let Some(received) = received {
+        received.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(request.clone());
+    }
+    let reply = handler(request).await;
     tokio::time::sleep(reply.after).await;
     let mut response = hyper::Response::builder().status(reply.status);
     for (name, value) in reply.headers {
