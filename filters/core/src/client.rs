@@ -65,6 +65,8 @@ fn parse(text: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
     use crate::fake::FakeEnvironment;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn resolve(config: &AddressConfig, headers: &[(&str, &str)]) -> Option<String> {
         let environment = FakeEnvironment::default().with_peer_address("192.0.2.9");

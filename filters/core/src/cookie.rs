@@ -17,6 +17,8 @@ pub fn values<'m>(headers: &'m HeaderMap, name: &'m str) -> impl Iterator<Item =
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn cookies_are_found_over_lines_and_quotes() {

@@ -149,6 +149,8 @@ impl schemars::JsonSchema for HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn names_are_tokens_in_lower_case() {

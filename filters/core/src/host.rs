@@ -118,6 +118,8 @@ impl schemars::JsonSchema for HostPattern {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn hosts_have_one_form() {

@@ -125,6 +125,8 @@ fn scalar(value: &serde_json::Value) -> Option<String> {
 mod tests {
     use super::*;
     use serde_json::json;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn claims_are_found_by_path_and_by_their_own_dotted_name() {

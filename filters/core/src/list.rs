@@ -175,6 +175,8 @@ impl<K: schemars::JsonSchema, V: schemars::JsonSchema> schemars::JsonSchema for 
 mod tests {
     use super::*;
     use crate::decode::from_json;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn one_value_is_a_list_of_one() {

@@ -76,6 +76,8 @@ impl schemars::JsonSchema for Name {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn names_are_short_and_plain() {

@@ -107,6 +107,8 @@ fn number(address: IpAddr) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn set(cidrs: &[&str]) -> NetworkSet {
         let cidrs: Vec<Cidr> = cidrs.iter().map(|text| Cidr::new(text).unwrap()).collect();

@@ -137,6 +137,8 @@ impl<'r> RequestView<'r> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn headers(extra: &[(&'static str, &'static str)]) -> HeaderMap {
         let base = [(":method", "GET"), (":path", "/a?x=1&y=%20&x=2"), (":authority", "H:1")];

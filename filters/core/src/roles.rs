@@ -91,6 +91,8 @@ fn gather<'r>(
 mod tests {
     use super::*;
     use crate::decode::from_json;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     fn compile(json: &str) -> (Roles, String) {
         let mut problems = Problems::default();

@@ -32,12 +32,14 @@ pub struct LocalReply {
     pub detail: Cow<'static, str>,
     /// Headers besides those of the body: `www-authenticate`, `retry-after`.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The gRPC status for a gRPC request; `None`: the one that goes with `status`.
+    pub grpc_status: Option<u8>,
 }
 
 impl LocalReply {
     /// An answer without further headers.
     pub fn new(status: u16, reason: ReasonId, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, reason, detail: detail.into(), headers: Vec::new() }
+        Self { status, reason, detail: detail.into(), headers: Vec::new(), grpc_status: None }
     }
 
     /// With this header besides.

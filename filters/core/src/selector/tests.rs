@@ -11,6 +11,8 @@ use crate::problem::{FieldPath, Problems};
 use crate::request::RequestView;
 use serde_json::json;
 use std::collections::HashMap;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn builder() -> SelectorBuilder {
     let definitions: OrderedMap<Name, Match> = from_json(

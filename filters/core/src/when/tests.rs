@@ -9,6 +9,8 @@ use crate::roles::Roles;
 use crate::selector::{Candidates, SelectorIndex};
 use serde_json::json;
 use std::rc::Rc;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn compiler() -> Compiler {
     let mut compiler = Compiler::default();
