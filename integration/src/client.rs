@@ -1,5 +1,6 @@
 //! A well-behaved HTTP client, blocking or not.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full};
@@ -114,8 +115,18 @@ impl Client {
 
     /// A client that speaks the given version.
     pub fn speaking(protocol: Protocol, port: u16) -> Self {
+        Self::build(protocol, port, None)
+    }
+
+    /// A client that speaks HTTP/1.1 from another address of the loopback network (127.0.0.0/8): another client, to a proxy.
+    pub fn from_address(address: Ipv4Addr, port: u16) -> Self {
+        Self::build(Protocol::Http1, port, Some(address))
+    }
+
+    fn build(protocol: Protocol, port: u16, address: Option<Ipv4Addr>) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
+        connector.set_local_address(address.map(IpAddr::V4));
         let pooled =
             Pooled::builder(TokioExecutor::new()).http2_only(protocol == Protocol::Http2).build(connector);
         Self { port, protocol, pooled, limit: Duration::from_secs(10) }

@@ -27,10 +27,12 @@
 
 pub mod certificates;
 pub mod document;
+pub mod interrupted;
 pub mod ports;
 pub mod raw;
 pub mod services;
 pub mod tokens;
+pub mod tour;
 
 mod client;
 mod envoy;

@@ -1,11 +1,12 @@
 //! Child processes of which nothing survives.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::LazyLock;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::wait::wait_until;
@@ -33,6 +34,9 @@ pub struct Usage {
     /// Processor time in user and kernel mode, over all threads.
     pub processor: Duration,
 }
+
+/// The groups of the children that run, for [`kill_all`].
+static GROUPS: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
 type Job = (Command, Sender<std::io::Result<Child>>);
 
@@ -85,6 +89,7 @@ impl Process {
             .recv()
             .map_err(|_| "the forking thread has ended")?
             .map_err(|e| Error::file("can't start", Path::new(&program), e))?;
+        groups().insert(child.id());
         Ok(Self { name: name.to_owned(), child, stdout, stderr })
     }
 
@@ -170,6 +175,7 @@ impl Process {
         // Also when the child itself has ended: one of its group may live on.
         self.signal(libc::SIGKILL);
         let _ = self.child.wait();
+        groups().remove(&self.child.id());
     }
 
     /// Stops it where it stands (SIGSTOP), as a machine that hangs: it still holds its ports.
@@ -183,9 +189,10 @@ impl Process {
     }
 
     fn signal(&self, signal: libc::c_int) {
-        if let Ok(group) = libc::pid_t::try_from(self.child.id()) {
-            // SAFETY: a plain system call; the group is the one that we made for this child and have not reaped.
-            unsafe { libc::kill(-group, signal) };
+        // Once it is killed and reaped its id may be another's.
+        let groups = groups();
+        if groups.contains(&self.child.id()) {
+            signal_group(self.child.id(), signal);
         }
     }
 }
@@ -193,6 +200,24 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// Kills every child and its group: for a process that is about to end without unwinding.
+pub(crate) fn kill_all() {
+    for group in std::mem::take(&mut *groups()) {
+        signal_group(group, libc::SIGKILL);
+    }
+}
+
+fn groups() -> MutexGuard<'static, BTreeSet<u32>> {
+    GROUPS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn signal_group(group: u32, signal: libc::c_int) {
+    if let Ok(group) = libc::pid_t::try_from(group) {
+        // SAFETY: a plain system call; the group is one that we made for a child that we have not reaped.
+        unsafe { libc::kill(-group, signal) };
     }
 }
 

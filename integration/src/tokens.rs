@@ -3,6 +3,10 @@
 //! Its private keys lie in the open in `envoy-configs/demo-keys/`. The tokens can be wrong in any way that is asked for: that
 //! is what the tests need them for.
 
+mod arguments;
+
+pub use arguments::TokenArguments;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
