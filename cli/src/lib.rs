@@ -1,0 +1,5 @@
+//! The `sluice` command.
+
+pub mod node;
+pub mod text;
+pub mod yaml;
