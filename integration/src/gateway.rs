@@ -128,7 +128,6 @@ impl GatewayBuilder {
         let directory =
             repository_root().join(format!("target/integration/gateway-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&directory).map_err(|e| Error::file("can't create", &directory, e))?;
-        let directory = directory.canonicalize().map_err(|e| Error::file("can't find", &directory, e))?;
 
         let mut upstreams = vec![match self.upstream {
             Some(upstream) => upstream,

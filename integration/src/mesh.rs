@@ -202,6 +202,21 @@ impl MeshBuilder {
     }
 }
 
+impl Drop for Mesh {
+    fn drop(&mut self) {
+        // A test's files go with it, unless it failed.
+        if self.directory.starts_with(repository_root().join("target/integration"))
+            && !std::thread::panicking()
+        {
+            for proxy in Proxy::ALL {
+                self.envoy_mut(proxy).process().kill();
+            }
+            self.services.clear();
+            let _ = std::fs::remove_dir_all(&self.directory);
+        }
+    }
+}
+
 impl Mesh {
     /// The demo on these ports.
     pub fn on(ports: Ports) -> MeshBuilder {

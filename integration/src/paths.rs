@@ -9,7 +9,10 @@ pub fn repository_root() -> PathBuf {
     let from_here = std::env::current_dir().ok().and_then(|here| {
         here.ancestors().find(|folder| folder.join("envoy-configs/edge").is_dir()).map(Path::to_owned)
     });
-    from_here.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+    from_here.unwrap_or_else(|| {
+        let built_from = Path::new(env!("CARGO_MANIFEST_DIR"));
+        built_from.parent().unwrap_or(built_from).to_owned()
+    })
 }
 
 /// The Envoy binary: `ENVOY_BIN`, else the one that the set-up put into `.tools/bin`, else the one on the path.

@@ -1,0 +1,133 @@
+//! The committed configurations: they run as they stand, and say the same where they must.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+use sluice_integration::certificates::{Authority, identity};
+use sluice_integration::{Ports, Proxy, document, envoy_binary, repository_root, tokens};
+
+fn read(file: &str) -> String {
+    std::fs::read_to_string(repository_root().join(file)).unwrap_or_else(|e| panic!("{file}: {e}"))
+}
+
+fn yaml(file: &str) -> Value {
+    document::from_yaml(&read(file)).unwrap_or_else(|e| panic!("{file}: {e}"))
+}
+
+/// Every value under a key of that name, however deep.
+fn all_under<'v>(value: &'v Value, key: &str, found: &mut Vec<&'v Value>) {
+    match value {
+        Value::Object(object) => {
+            for (name, value) in object {
+                if name == key {
+                    found.push(value);
+                }
+                all_under(value, key, found);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| all_under(item, key, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn envoy_accepts_every_bootstrap_as_it_stands() {
+    // A folder that looks like the root of a checkout after the demo has made its certificates.
+    let root = std::env::temp_dir().join(format!("sluice-configs-{}", std::process::id()));
+    let authority = Authority::new().unwrap();
+    for proxy in Proxy::ALL {
+        authority.issue(proxy.name(), &identity(proxy.name()), &root.join("target/demo/certs")).unwrap();
+        let filter = root.join("target/demo").join(proxy.name()).join("policy.ecds.yaml");
+        std::fs::create_dir_all(filter.parent().unwrap()).unwrap();
+        std::fs::write(filter, "resources: []").unwrap();
+    }
+    for proxy in Proxy::ALL {
+        let output = Command::new(envoy_binary().unwrap())
+            .current_dir(&root)
+            .args(["--mode", "validate", "--disable-hot-restart", "--log-level", "warning", "--config-path"])
+            .arg(repository_root().canonicalize().unwrap().join(proxy.bootstrap()))
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{}: {said}", proxy.bootstrap());
+        // Nothing deprecated, nothing that Envoy finds doubtful.
+        assert!(!said.contains("[warning]"), "{}: {said}", proxy.bootstrap());
+    }
+    std::fs::remove_dir_all(&root).unwrap();
+}
+
+#[test]
+fn every_port_of_the_demo_is_in_a_bootstrap_and_no_other() {
+    let documented: Vec<u64> =
+        Ports::default().all().iter().map(|purposed| u64::from(purposed.port)).collect();
+    let mut used = Vec::new();
+    for proxy in Proxy::ALL {
+        let bootstrap = yaml(proxy.bootstrap());
+        let mut found = Vec::new();
+        all_under(&bootstrap, "port_value", &mut found);
+        used.extend(found.into_iter().map(|port| port.as_u64().unwrap()));
+    }
+    for port in &documented {
+        assert!(used.contains(port), "{port} is in no bootstrap");
+    }
+    for port in &used {
+        assert!(documented.contains(port), "{port} is not among the ports of the demo");
+    }
+}
+
+#[test]
+fn the_key_set_of_the_edge_is_that_of_the_published_demo_keys() {
+    let policy = yaml(Proxy::Edge.policy());
+    let mut found = Vec::new();
+    all_under(&policy, "n", &mut found);
+    all_under(&policy, "x", &mut found);
+    all_under(&policy, "y", &mut found);
+    let mut expected = Vec::new();
+    let key_set = tokens::key_set(false);
+    all_under(&key_set, "n", &mut expected);
+    all_under(&key_set, "x", &mut expected);
+    all_under(&key_set, "y", &mut expected);
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn metrics_get_the_same_labels_in_every_proxy() {
+    let tags: Vec<Value> = Proxy::ALL.map(|proxy| yaml(proxy.bootstrap())["stats_config"].clone()).to_vec();
+    assert_eq!(tags[0], tags[1]);
+    assert_eq!(tags[0], tags[2]);
+}
+
+#[test]
+fn every_listener_of_a_policy_removes_what_only_policies_and_proxies_may_say() {
+    for proxy in Proxy::ALL {
+        let bootstrap = yaml(proxy.bootstrap());
+        let mut mutations = Vec::new();
+        all_under(&bootstrap, "mutations", &mut mutations);
+        assert_eq!(mutations.len(), 1, "{}", proxy.bootstrap());
+        for prefix in ["x-sluice-", "x-envoy-"] {
+            let removal = json!({ "remove_on_match": { "key_matcher": { "prefix": prefix } } });
+            assert!(mutations[0].as_array().unwrap().contains(&removal), "{}: {prefix}", proxy.bootstrap());
+        }
+        for (key, value) in [
+            ("forward_client_cert_details", json!("SANITIZE_SET")),
+            ("path_with_escaped_slashes_action", json!("REJECT_REQUEST")),
+            ("normalize_path", json!(true)),
+            ("merge_slashes", json!(true)),
+            ("headers_with_underscores_action", json!("REJECT_REQUEST")),
+        ] {
+            let mut found = Vec::new();
+            all_under(&bootstrap, key, &mut found);
+            assert_eq!(found, [&value], "{}: {key}", proxy.bootstrap());
+        }
+    }
+}
+
+#[test]
+fn no_committed_file_names_a_path_of_one_machine() {
+    for proxy in Proxy::ALL {
+        for file in [proxy.bootstrap(), proxy.policy()] {
+            let text = read(file);
+            assert!(!text.contains("/root") && !text.contains("/home") && !text.contains("/work"), "{file}");
+        }
+    }
+}
