@@ -1,0 +1,125 @@
+//! The modules of `dist/`: data. A new one is an entry in [`EDITIONS`].
+
+use std::collections::BTreeSet;
+
+use crate::metadata::Metadata;
+
+/// The cargo package that all of them are built from, a cdylib.
+pub const PACKAGE: &str = "sluice-suite";
+
+/// What every module exports: what the host must find (proxy-wasm ABI 0.2.1), and the callbacks of plugins and of the
+/// lives of contexts.
+pub const COMMON_EXPORTS: [&str; 10] = [
+    "memory",
+    "_initialize",
+    "proxy_abi_version_0_2_1",
+    "proxy_on_memory_allocate",
+    "proxy_on_vm_start",
+    "proxy_on_configure",
+    "proxy_on_context_create",
+    // Delayed requests go on, and counters are settled, on the tick.
+    "proxy_on_tick",
+    // The plugin that a reload replaces must stop its tick, or its idle cost stays for ever.
+    "proxy_on_done",
+    // Without it the SDK's table of contexts grows with every request.
+    "proxy_on_delete",
+];
+
+const REQUEST: &str = "proxy_on_request_headers";
+const RESPONSE: &str = "proxy_on_response_headers";
+const LOG: &str = "proxy_on_log";
+
+const AUTHN: &str = "authn";
+const AUTHZ: &str = "authz";
+const RATE_LIMIT: &str = "rateLimit";
+const ROUTING: &str = "routing";
+const FAULT: &str = "fault";
+const TELEMETRY: &str = "telemetry";
+
+/// All cargo features of [`PACKAGE`].
+const ALL_FEATURES: &[&str] = &["auth", "rate-limit", "header-routing", "fault-injection", "telemetry"];
+const ALL_SECTIONS: &[&str] = &[AUTHN, AUTHZ, RATE_LIMIT, ROUTING, FAULT, TELEMETRY];
+
+/// One module of `dist/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edition {
+    /// Its file's name without `.wasm`.
+    pub name: &'static str,
+    /// The cargo features of [`PACKAGE`] that it is built with; the default ones are off.
+    pub features: &'static [&'static str],
+    /// The sections of a document that it accepts, besides `version`, `client` and `definitions`.
+    pub sections: &'static [&'static str],
+    /// The callbacks of requests that it exports: each costs on every request, needed or not.
+    pub callbacks: &'static [&'static str],
+}
+
+/// Editions with equal features stand together: they are cut from one build.
+pub const EDITIONS: [Edition; 7] = [
+    Edition {
+        name: "sluice",
+        features: ALL_FEATURES,
+        sections: ALL_SECTIONS,
+        callbacks: &[REQUEST, RESPONSE, LOG],
+    },
+    Edition {
+        name: "sluice-headers",
+        features: ALL_FEATURES,
+        sections: ALL_SECTIONS,
+        callbacks: &[REQUEST, RESPONSE],
+    },
+    Edition {
+        name: "sluice-auth",
+        features: &["auth"],
+        sections: &[AUTHN, AUTHZ],
+        callbacks: &[REQUEST, RESPONSE],
+    },
+    Edition {
+        name: "sluice-rate-limit",
+        features: &["rate-limit"],
+        sections: &[RATE_LIMIT],
+        callbacks: &[REQUEST, RESPONSE],
+    },
+    Edition {
+        name: "sluice-header-routing",
+        features: &["header-routing"],
+        sections: &[ROUTING],
+        callbacks: &[REQUEST, RESPONSE],
+    },
+    Edition {
+        name: "sluice-fault-injection",
+        features: &["fault-injection"],
+        sections: &[FAULT],
+        callbacks: &[REQUEST, RESPONSE],
+    },
+    Edition {
+        name: "sluice-telemetry",
+        features: &["telemetry"],
+        sections: &[TELEMETRY],
+        callbacks: &[REQUEST, RESPONSE, LOG],
+    },
+];
+
+// === impl Edition ===
+
+impl Edition {
+    /// Everything that its module exports.
+    pub fn exports(&self) -> BTreeSet<&'static str> {
+        COMMON_EXPORTS.iter().chain(self.callbacks).copied().collect()
+    }
+
+    /// What its module says about itself.
+    pub fn metadata(&self, version: &str) -> Metadata {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Metadata {
+            version: version.to_owned(),
+            edition: self.name.to_owned(),
+            sections: owned(self.sections),
+            callbacks: owned(self.callbacks),
+        }
+    }
+
+    /// Its file's name in `dist/`.
+    pub fn file_name(&self) -> String {
+        format!("{}.wasm", self.name)
+    }
+}

@@ -1,0 +1,118 @@
+use super::*;
+use crate::section;
+
+/// `kept` calls `shared`; `dropped` calls `shared` and `only_dropped`; `in_table` is reached through the table alone.
+const MODULE: &str = r#"
+    (module
+      (import "env" "used" (func $used))
+      (import "env" "unused" (func $unused))
+      (memory (export "memory") 1)
+      (table 1 funcref)
+      (elem (i32.const 0) $in_table)
+      (type $plain (func))
+      (global (export "__heap_base") i32 (i32.const 1024))
+      (func $in_table (nop))
+      (func $shared (call $used))
+      (func $only_dropped (call $unused))
+      (func (export "kept") (call $shared) (call_indirect (type $plain) (i32.const 0)))
+      (func (export "dropped") (call $shared) (call $only_dropped))
+      (data (i32.const 0) "text")
+      (@custom "producers" "\00")
+      (@custom "target_features" "\00")
+      (@custom "sluice" "{\"version\":\"0\",\"edition\":\"old\",\"sections\":[],\"callbacks\":[]}"))
+"#;
+
+fn module() -> Vec<u8> {
+    wat::parse_str(MODULE).expect("the test's module is well-formed")
+}
+
+fn keep(names: &[&'static str]) -> BTreeSet<&'static str> {
+    names.iter().copied().collect()
+}
+
+fn names_of_exports(module: &[u8]) -> Vec<String> {
+    walrus::Module::from_buffer(module)
+        .expect("a module")
+        .exports
+        .iter()
+        .map(|export| export.name.clone())
+        .collect()
+}
+
+fn metadata() -> Metadata {
+    Metadata {
+        version: "1.2.3".to_owned(),
+        edition: "sluice-test".to_owned(),
+        sections: vec!["authn".to_owned()],
+        callbacks: vec!["kept".to_owned()],
+    }
+}
+
+#[test]
+fn only_the_named_exports_stay() {
+    let trimmed = trim(&module(), &keep(&["memory", "kept"]), None).expect("a module with these exports");
+    assert_eq!(names_of_exports(&trimmed.module), ["memory", "kept"]);
+    assert_eq!(trimmed.removed_exports, ["__heap_base", "dropped"]);
+}
+
+#[test]
+fn what_only_a_removed_export_reached_is_gone_and_what_a_table_reaches_stays() {
+    let trimmed = trim(&module(), &keep(&["memory", "kept"]), None).expect("a module with these exports");
+    // Two imports and five functions; without `unused`, `only_dropped` and `dropped`.
+    assert_eq!(trimmed.functions, (7, 4));
+    let left = walrus::Module::from_buffer(&trimmed.module).expect("a module");
+    let imports: Vec<_> = left.imports.iter().map(|import| import.name.as_str()).collect();
+    assert_eq!(imports, ["used"]);
+    assert_eq!(left.elements.iter().count(), 1);
+    assert_eq!(left.data.iter().count(), 1);
+}
+
+#[test]
+fn debugging_sections_are_dropped_and_the_metadata_is_written_once() {
+    let trimmed =
+        trim(&module(), &keep(&["memory", "kept"]), Some(&metadata())).expect("a module with these exports");
+    let customs: Vec<_> = section::sections(&trimmed.module)
+        .expect("a module")
+        .into_iter()
+        .filter_map(|section| section.name)
+        .collect();
+    assert_eq!(customs, [metadata::SECTION]);
+    assert_eq!(Metadata::of(&trimmed.module).expect("the section that was written"), metadata());
+}
+
+#[test]
+fn metadata_of_the_module_stays_when_none_is_given() {
+    let trimmed = trim(&module(), &keep(&["memory"]), None).expect("a module with these exports");
+    assert_eq!(Metadata::of(&trimmed.module).expect("the old section").edition, "old");
+}
+
+#[test]
+fn trimming_twice_changes_nothing_more() {
+    let once =
+        trim(&module(), &keep(&["memory", "kept"]), Some(&metadata())).expect("a module with these exports");
+    let twice = trim(&once.module, &keep(&["memory", "kept"]), Some(&metadata())).expect("the same module");
+    assert_eq!(once.module, twice.module);
+    assert!(twice.removed_exports.is_empty());
+}
+
+#[test]
+fn an_export_that_is_not_there_is_an_error_that_names_it() {
+    let error =
+        trim(&module(), &keep(&["memory", "kept", "proxy_on_tick"]), None).expect_err("one is missing");
+    assert_eq!(error.to_string(), "the module doesn't export what should be kept: proxy_on_tick");
+}
+
+#[test]
+fn what_is_no_module_is_an_error() {
+    assert!(matches!(trim(b"plain text", &keep(&[]), None), Err(Error::Unreadable(_))));
+}
+
+#[test]
+fn a_module_without_metadata_says_what_to_do() {
+    let bare = wat::parse_str("(module)").expect("a module");
+    let error = Metadata::of(&bare).expect_err("there is no section");
+    assert_eq!(
+        error.to_string(),
+        "the module has no section `sluice`: it is none of dist/, which `make build` fills"
+    );
+}
