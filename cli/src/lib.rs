@@ -1,5 +1,6 @@
 //! The `sluice` command.
 
 pub mod node;
+pub mod structure;
 pub mod text;
 pub mod yaml;

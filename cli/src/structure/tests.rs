@@ -1,0 +1,89 @@
+use super::*;
+use crate::yaml;
+use serde::Deserialize;
+use sluice_core::list::OneOrMany;
+use sluice_core::name::Name;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code)]
+struct Sample {
+    version: u8,
+    #[serde(default)]
+    rules: Vec<Rule>,
+    other: Option<bool>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(dead_code)]
+struct Rule {
+    name: Name,
+    methods: Option<OneOrMany<String>>,
+}
+
+fn problems(text: &str) -> Vec<String> {
+    let document = yaml::read(text).unwrap();
+    decode::<Sample>(&document).unwrap_err().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn what_fits_is_read() {
+    let document = yaml::read("version: 1\nrules: [{name: a, methods: GET}]").unwrap();
+    assert_eq!(decode::<Sample>(&document).unwrap().rules.len(), 1);
+}
+
+#[test]
+fn every_misfit_is_told_where_it_stands_in_the_file() {
+    assert_eq!(
+        problems(
+            "version: 1\n\
+             rules:\n\
+             - {name: a, method: GET}\n\
+             - {name: b b}\n\
+             - {name: c, methods: [GET, 7, {}]}\n\
+             - {name: d, methods: GET}\n\
+             - {methods: GET}\n\
+             othr: true\n"
+        ),
+        [
+            "rules[0].method: unknown field `method`, expected `name` or `methods`; did you mean `methods`?",
+            "rules[1].name: \"b b\" is not a name: 1 to 64 letters, digits, `-`, `_` or `.`, beginning with a letter or digit",
+            "rules[2].methods[1]: invalid type: integer `7`, expected a string",
+            "rules[2].methods[2]: invalid type: map, expected a string",
+            "rules[4]: missing field `name`",
+            "othr: unknown field `othr`, expected one of `version`, `rules`, `other`; did you mean `other`?",
+        ]
+    );
+}
+
+#[test]
+fn what_follows_only_from_another_misfit_is_not_told() {
+    assert_eq!(problems("version: 1\nrules: [{name: a, methods: [7]}]").len(), 1);
+    assert_eq!(problems("version: 1\nrules: [{name: 7}]").len(), 1);
+}
+
+#[test]
+fn a_missing_version_hides_nothing() {
+    assert_eq!(
+        problems("rules: [{}]\nother: 3"),
+        [
+            "the document: missing field `version`",
+            "rules[0]: missing field `name`",
+            "other: invalid type: integer `3`, expected a boolean"
+        ]
+    );
+}
+
+#[test]
+fn a_document_that_is_no_object_is_one_problem() {
+    for text in ["[]", "7", "", "text"] {
+        assert_eq!(problems(text).len(), 1, "{text}: {:?}", problems(text));
+    }
+}
+
+#[test]
+fn nobody_is_buried() {
+    let text = format!("version: 1\nrules:\n{}", "- {nme: a}\n".repeat(500));
+    assert_eq!(problems(&text).len(), LIMIT);
+}
