@@ -1,0 +1,86 @@
+//! `fault` on a real Envoy: what if.
+
+use std::time::Duration;
+
+use sluice_integration::{Gateway, Protocol, Request};
+
+#[test]
+fn an_abort_answers_with_its_status_and_its_reason() {
+    let gateway = Gateway::with_policy(
+        "{version: 1, fault: {rules: [{name: teapot, match: {headers: {x-chaos: abort}}, abort: {status: 418, percent: 100}}]}, telemetry: {}}",
+    );
+    assert_eq!(gateway.get("/a").status, 200);
+    let answer = gateway.send(Request::get("/b").header("x-chaos", "abort"));
+    assert_eq!(answer.status, 418);
+    assert!(gateway.details("/b").starts_with("fault."), "{}", gateway.details("/b"));
+    assert_eq!(gateway.upstream().count(), 1);
+}
+
+#[test]
+fn a_delay_holds_the_request_and_then_lets_it_go_on_unchanged() {
+    let gateway = Gateway::with_policy(
+        "{version: 1, fault: {rules: [{name: slow, match: {paths: [/slow]}, delay: {fixed: 300ms, percent: 100}}]}}",
+    );
+    let answer = gateway.send(Request::post("/slow", "body").header("x-a", "b"));
+    assert_eq!(answer.status, 200);
+    assert!(
+        answer.took >= Duration::from_millis(300) && answer.took < Duration::from_secs(2),
+        "{:?}",
+        answer.took
+    );
+    assert_eq!(gateway.upstream().last().body, b"body");
+    assert_eq!(gateway.upstream().last().header("x-a").as_deref(), Some("b"));
+    assert!(gateway.get("/fast").took < Duration::from_millis(250));
+}
+
+#[test]
+fn a_percentage_takes_about_that_share() {
+    let gateway = Gateway::with_policy(
+        "{version: 1, fault: {rules: [{name: some, abort: {status: 503, percent: 30}}]}}",
+    );
+    let requests = vec![Request::get("/a"); 1000];
+    let answers = gateway.new_client(Protocol::Http2).send_all(&requests);
+    let aborted = answers.into_iter().filter(|answer| answer.as_ref().unwrap().status == 503).count();
+    // Binomial(1000, 0.3): mean 300, standard deviation 14.5; eight of them are never left by chance.
+    assert!((184..=416).contains(&aborted), "{aborted}");
+}
+
+#[test]
+fn a_thousand_delayed_streams_that_end_together_are_all_answered() {
+    let gateway = Gateway::with_policy(
+        "{version: 1, fault: {rules: [{name: slow, match: {paths: [/slow]}, delay: {fixed: 1s, percent: 100}}, {name: gone, match: {paths: [/gone]}, delay: {fixed: 1s, percent: 100}, abort: {status: 418, percent: 100}}]}}",
+    );
+    for (path, status) in [("/slow", 200), ("/gone", 418)] {
+        let requests = vec![Request::get(path); 1000];
+        // 100 streams on each connection, as Envoy's default limit of concurrent streams allows far more.
+        let answers =
+            gateway.new_client(Protocol::Http2).with_limit(Duration::from_secs(20)).send_all(&requests);
+        let answered = answers
+            .iter()
+            .filter(|answer| answer.as_ref().is_ok_and(|answer| answer.status == status))
+            .count();
+        assert_eq!(
+            answered,
+            1000,
+            "{path}: {:?}",
+            answers.iter().find(|answer| !answer.as_ref().is_ok_and(|a| a.status == status))
+        );
+    }
+    assert_eq!(gateway.get("/a").status, 200);
+    assert_eq!(gateway.envoy().stat("wasm.sluice.vm_reload").unwrap(), 0, "the VM had to be started again");
+}
+
+#[test]
+fn a_client_that_leaves_while_it_is_delayed_leaves_nothing_behind() {
+    let gateway = Gateway::with_policy(
+        "{version: 1, fault: {rules: [{name: slow, match: {paths: [/slow]}, delay: {fixed: 2s, percent: 100}}]}}",
+    );
+    let client = gateway.new_client(Protocol::Http1).with_limit(Duration::from_millis(100));
+    for answer in client.send_all(&vec![Request::get("/slow"); 100]) {
+        assert!(answer.is_err());
+    }
+    std::thread::sleep(Duration::from_millis(2300));
+    assert_eq!(gateway.upstream().count(), 0, "a request was let go on after its client had left");
+    assert_eq!(gateway.get("/a").status, 200);
+    assert_eq!(gateway.envoy().stat("http.gateway.downstream_rq_active").unwrap(), 0);
+}

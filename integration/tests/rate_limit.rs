@@ -1,0 +1,101 @@
+//! `rateLimit` on a real Envoy: exact over all workers, and told to the client.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use sluice_integration::tokens::{self, Token};
+use sluice_integration::{Client, Gateway, Protocol, Request};
+
+#[test]
+fn the_burst_is_served_and_the_rest_is_told_when_to_come_back() {
+    let gateway = Gateway::with_policy(
+        "{version: 1, rateLimit: {rules: [{name: per-tenant, key: [header.x-tenant], limit: 6/min, burst: 3}]}, telemetry: {}}",
+    );
+    let call = |tenant: &str| gateway.send(Request::get("/a").header("x-tenant", tenant));
+    for _ in 0..3 {
+        let answer = call("one");
+        assert_eq!(answer.status, 200);
+        assert!(answer.header("ratelimit").is_some(), "{:?}", answer.headers);
+    }
+    let refused = call("one");
+    assert_eq!(refused.status, 429);
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=10).contains(&wait), "{wait}");
+    assert!(refused.header("ratelimit").unwrap().contains("r=0"), "{:?}", refused.headers);
+    assert!(refused.header("ratelimit-policy").unwrap().contains("per-tenant"), "{:?}", refused.headers);
+    assert_eq!(gateway.details("/a"), "rate_limit.exceeded.rule:per-tenant");
+    // Another key has its own.
+    assert_eq!(call("two").status, 200);
+    assert_eq!(gateway.upstream().count(), 4);
+}
+
+#[test]
+fn time_gives_back_what_was_used() {
+    let gateway = Gateway::with_policy(
+        "{version: 1, rateLimit: {rules: [{name: all, key: [client.address], limit: 5/s, burst: 1}]}}",
+    );
+    assert_eq!(gateway.get("/a").status, 200);
+    assert_eq!(gateway.get("/a").status, 429);
+    std::thread::sleep(Duration::from_millis(220));
+    assert_eq!(gateway.get("/a").status, 200);
+}
+
+#[test]
+fn two_workers_together_let_exactly_the_burst_through() {
+    let gateway = Gateway::builder()
+        .policy(
+            "{version: 1, rateLimit: {rules: [{name: all, key: [header.x-tenant], limit: 1/h, burst: 100}]}}",
+        )
+        .concurrency(2)
+        .start()
+        .unwrap();
+    // Many connections, so that both workers get some; HTTP/2 would keep to one.
+    let requests: Vec<Request> = (0..400).map(|_| Request::get("/a").header("x-tenant", "t")).collect();
+    let mut statuses: Vec<u16> = Vec::new();
+    for client in (0..4).map(|_| gateway.new_client(Protocol::Http1)) {
+        statuses.extend(client.send_all(&requests[..100]).into_iter().map(|answer| answer.unwrap().status));
+    }
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 100);
+    assert_eq!(statuses.iter().filter(|status| **status == 429).count(), 300);
+}
+
+#[test]
+fn the_clients_address_is_the_connections_whatever_it_writes() {
+    let gateway = Gateway::with_policy(
+        "{version: 1, client: {address: {peerHeader: x-sluice-peer}}, rateLimit: {rules: [{name: a, key: [client.address], limit: 1/h, burst: 1}]}}",
+    );
+    let (one, two) = (Ipv4Addr::new(127, 0, 0, 5), Ipv4Addr::new(127, 0, 0, 6));
+    let from = |address, request: &Request| {
+        Client::from_address(address, gateway.port()).send(request).unwrap().status
+    };
+    assert_eq!(from(one, &Request::get("/a")), 200);
+    assert_eq!(from(two, &Request::get("/a")), 200);
+    for header in ["x-forwarded-for", "x-sluice-peer", "x-real-ip"] {
+        assert_eq!(from(one, &Request::get("/a").header(header, "10.1.2.3")), 429, "{header}");
+    }
+}
+
+#[test]
+fn a_claim_is_a_key_once_it_is_proven() {
+    let policy = format!(
+        r#"
+version: 1
+authn:
+  providers:
+    - name: staff
+      jwt: {{ issuer: "https://id.sluice.demo", audiences: [orders], keys: {{ inline: {} }} }}
+  rules: [{{ name: all, require: {{ any: [staff] }} }}]
+rateLimit:
+  rules: [{{ name: per-team, key: [identity.claims.team], limit: 1/h, burst: 2 }}]
+"#,
+        tokens::key_set(false)
+    );
+    let gateway = Gateway::with_policy(&policy);
+    let call = |user: &str, team: &str| {
+        gateway.send(Request::get("/a").bearer(&Token::of(user).claim("team", team).sign())).status
+    };
+    assert_eq!([call("a", "red"), call("b", "red"), call("c", "red")], [200, 200, 429]);
+    assert_eq!(call("a", "blue"), 200);
+    // Who proves nothing is refused before anything is counted.
+    assert_eq!(gateway.get("/a").status, 401);
+}
