@@ -203,10 +203,17 @@ impl Drop for Process {
     }
 }
 
-/// Kills every child and its group: for a process that is about to end without unwinding.
+/// Kills every child and its group and waits until they are gone: for a process that is about to end without unwinding.
 pub(crate) fn kill_all() {
-    for group in std::mem::take(&mut *groups()) {
-        signal_group(group, libc::SIGKILL);
+    let groups = std::mem::take(&mut *groups());
+    for group in &groups {
+        signal_group(*group, libc::SIGKILL);
+    }
+    for child in groups {
+        if let Ok(child) = libc::pid_t::try_from(child) {
+            // SAFETY: a plain system call that writes nothing; if another thread has reaped the child it fails, which is as good.
+            unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
+        }
     }
 }
 

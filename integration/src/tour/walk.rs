@@ -44,7 +44,7 @@ impl Seen<'_> {
     pub(super) fn logged(&self, proxy: Proxy) -> Value {
         let Some(id) = self.answer.header("x-request-id") else { return Value::Null };
         // A proxy that the request did not reach has no line, however long one waits: the edge always has one.
-        let limit = if proxy == Proxy::Edge { Duration::from_secs(3) } else { Duration::from_millis(300) };
+        let limit = if proxy == Proxy::Edge { Duration::from_secs(3) } else { Duration::from_millis(150) };
         wait_until_some("the log line", limit, || {
             let log = self.mesh.envoy(proxy).access_log();
             log.into_iter()
