@@ -1,0 +1,278 @@
+//! Where there is no proxy: a host that a test makes up, one per thread. Without one every call fails with [`HostError::NoHost`].
+
+use super::{HeaderMapType, HostError, HostResult, LocalResponse, LogLevel};
+use sluice_core::header_map::HeaderMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+
+/// Headers as bytes.
+pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// A host whose state a test sets and looks at.
+#[derive(Debug, Default)]
+pub struct StandIn {
+    /// The plugin's configuration.
+    pub configuration: Vec<u8>,
+    /// The request's headers.
+    pub request: Pairs,
+    /// The response's headers.
+    pub response: Pairs,
+    /// What [`header_pairs`] gives in place of the request's headers.
+    pub raw_request: Option<Vec<u8>>,
+    /// Properties, by path.
+    pub properties: HashMap<String, Vec<u8>>,
+    /// Shared data with its versions.
+    pub shared: HashMap<String, (Vec<u8>, u32)>,
+    /// Counters, by name.
+    pub counters: HashMap<String, u64>,
+    /// Both clocks, in nanoseconds.
+    pub now: u64,
+    /// The timer's period in milliseconds, where it runs.
+    pub tick_period: Option<u32>,
+    /// How often the period was set.
+    pub tick_changes: u32,
+    /// The context that calls speak of.
+    pub effective: u32,
+    /// Streams that [`set_effective_context`] does not find.
+    pub gone: HashSet<u32>,
+    /// Answers sent: the context, status, details, body.
+    pub answers: Vec<(u32, u16, String, Vec<u8>)>,
+    /// Requests that were let go on, by context.
+    pub continued: Vec<u32>,
+    /// Streams reset, by context.
+    pub closed: Vec<u32>,
+    /// Lines of the log.
+    pub lines: Vec<(LogLevel, String)>,
+    /// The functions that were called, in order.
+    pub called: Vec<&'static str>,
+    /// Functions that fail.
+    pub failing: HashSet<&'static str>,
+    /// The names of counters, by id.
+    pub names: Vec<String>,
+}
+
+thread_local! {
+    static HOST: RefCell<Option<StandIn>> = const { RefCell::new(None) };
+}
+
+/// Makes `host` the host of this thread.
+pub fn install(host: StandIn) {
+    HOST.with(|slot| *slot.borrow_mut() = Some(host));
+}
+
+/// Looks at, or changes, the host of this thread; a fresh one if there is none.
+pub fn with<T>(look: impl FnOnce(&mut StandIn) -> T) -> T {
+    HOST.with(|slot| look(slot.borrow_mut().get_or_insert_default()))
+}
+
+fn call<T>(name: &'static str, act: impl FnOnce(&mut StandIn) -> HostResult<T>) -> HostResult<T> {
+    HOST.with(|slot| {
+        let mut slot = slot.borrow_mut();
+        let host = slot.as_mut().ok_or(HostError::NoHost)?;
+        host.called.push(name);
+        if host.failing.contains(name) { Err(HostError::Status(10)) } else { act(host) }
+    })
+}
+
+fn headers(host: &mut StandIn, map: HeaderMapType) -> &mut Pairs {
+    match map {
+        HeaderMapType::Request => &mut host.request,
+        HeaderMapType::Response => &mut host.response,
+    }
+}
+
+/// See `ffi`; so are all that follow.
+///
+/// # Errors
+/// As the test says.
+pub fn log(level: LogLevel, message: &str) -> HostResult<()> {
+    call("log", |host| {
+        host.lines.push((level, message.to_owned()));
+        Ok(())
+    })
+}
+
+/// # Errors
+/// As the test says.
+pub fn unix_nanoseconds() -> HostResult<u64> {
+    call("unix_nanoseconds", |host| Ok(host.now))
+}
+
+/// # Errors
+/// As the test says.
+pub fn monotonic_nanoseconds() -> HostResult<u64> {
+    call("monotonic_nanoseconds", |host| Ok(host.now))
+}
+
+/// Fills `bytes` with 7.
+///
+/// # Errors
+/// As the test says.
+pub fn fill_random(bytes: &mut [u8]) -> HostResult<()> {
+    call("fill_random", |_| {
+        bytes.fill(7);
+        Ok(())
+    })
+}
+
+/// # Errors
+/// As the test says.
+pub fn set_tick_period(milliseconds: u32) -> HostResult<()> {
+    call("set_tick_period", |host| {
+        host.tick_period = (milliseconds > 0).then_some(milliseconds);
+        host.tick_changes = host.tick_changes.saturating_add(1);
+        Ok(())
+    })
+}
+
+/// # Errors
+/// As the test says.
+pub fn set_effective_context(id: u32) -> HostResult<()> {
+    call("set_effective_context", |host| {
+        if host.gone.contains(&id) {
+            return Err(HostError::BadArgument);
+        }
+        host.effective = id;
+        Ok(())
+    })
+}
+
+/// # Errors
+/// As the test says.
+pub fn continue_request() -> HostResult<()> {
+    call("continue_request", |host| {
+        host.continued.push(host.effective);
+        Ok(())
+    })
+}
+
+/// # Errors
+/// As the test says.
+pub fn close_request() -> HostResult<()> {
+    call("close_request", |host| {
+        host.closed.push(host.effective);
+        Ok(())
+    })
+}
+
+/// # Errors
+/// As the test says.
+pub fn plugin_configuration() -> HostResult<Vec<u8>> {
+    call("plugin_configuration", |host| Ok(host.configuration.clone()))
+}
+
+/// # Errors
+/// As the test says.
+pub fn header_pairs(map: HeaderMapType) -> HostResult<Vec<u8>> {
+    call("header_pairs", |host| match host.raw_request.clone() {
+        Some(raw) => Ok(raw),
+        None => Ok(HeaderMap::from_pairs(headers(host, map).iter().map(|(name, value)| (name, value))).take_buffer()),
+    })
+}
+
+/// # Errors
+/// As the test says.
+pub fn add_header(map: HeaderMapType, name: &str, value: &[u8]) -> HostResult<()> {
+    call("add_header", |host| {
+        headers(host, map).push((name.as_bytes().to_vec(), value.to_vec()));
+        Ok(())
+    })
+}
+
+/// # Errors
+/// As the test says.
+pub fn replace_header(map: HeaderMapType, name: &str, value: &[u8]) -> HostResult<()> {
+    call("replace_header", |host| {
+        let headers = headers(host, map);
+        headers.retain(|(known, _)| known != name.as_bytes());
+        headers.push((name.as_bytes().to_vec(), value.to_vec()));
+        Ok(())
+    })
+}
+
+/// # Errors
+/// As the test says.
+pub fn remove_header(map: HeaderMapType, name: &str) -> HostResult<()> {
+    call("remove_header", |host| {
+        headers(host, map).retain(|(known, _)| known != name.as_bytes());
+        Ok(())
+    })
+}
+
+/// # Errors
+/// As the test says.
+pub fn send_local_response(response: &LocalResponse<'_>) -> HostResult<()> {
+    call("send_local_response", |host| {
+        host.answers.push((
+            host.effective,
+            response.status,
+            response.details.to_owned(),
+            response.body.to_vec(),
+        ));
+        Ok(())
+    })
+}
+
+/// # Errors
+/// As the test says.
+pub fn property(path: &str) -> HostResult<Option<Vec<u8>>> {
+    call("property", |host| Ok(host.properties.get(path).cloned()))
+}
+
+/// # Errors
+/// As the test says.
+pub fn set_property(path: &str, value: &[u8]) -> HostResult<()> {
+    call("set_property", |host| {
+        host.properties.insert(path.to_owned(), value.to_vec());
+        Ok(())
+    })
+}
+
+/// # Errors
+/// As the test says.
+pub fn shared_data(key: &str) -> HostResult<Option<(Vec<u8>, u32)>> {
+    call("shared_data", |host| Ok(host.shared.get(key).cloned()))
+}
+
+/// # Errors
+/// As the test says.
+pub fn set_shared_data(key: &str, value: &[u8], version: u32) -> HostResult<()> {
+    call("set_shared_data", |host| {
+        let current = host.shared.get(key).map_or(0, |(_, version)| *version);
+        if version != 0 && version != current {
+            return Err(HostError::CasMismatch);
+        }
+        host.shared.insert(key.to_owned(), (value.to_vec(), current.saturating_add(1)));
+        Ok(())
+    })
+}
+
+/// # Errors
+/// As the test says.
+pub fn define_counter(name: &str) -> HostResult<u32> {
+    call("define_counter", |host| {
+        let id = u32::try_from(host.names.len()).unwrap_or(u32::MAX);
+        host.names.push(name.to_owned());
+        host.counters.entry(name.to_owned()).or_default();
+        Ok(id)
+    })
+}
+
+/// # Errors
+/// As the test says.
+pub fn increment_counter(id: u32, by: i64) -> HostResult<()> {
+    call("increment_counter", |host| {
+        let name = host.names.get(id as usize).ok_or(HostError::NotFound)?;
+        let counter = host.counters.get_mut(name).ok_or(HostError::NotFound)?;
+        *counter = counter.saturating_add_signed(by);
+        Ok(())
+    })
+}
+
+/// Knows no function.
+///
+/// # Errors
+/// As the test says.
+pub fn call_foreign_function(_: &str, _: &[u8]) -> HostResult<Vec<u8>> {
+    call("call_foreign_function", |_| Err(HostError::NotFound))
+}

@@ -1,0 +1,30 @@
+//! Sluice in a proxy: the one crate that knows proxy-wasm.
+//!
+//! A module's root context becomes a [`plugin::Plugin`] (one compiled document in one worker), each request a [`stream::Stream`] that
+//! keeps its plugin alive; see `docs/host.md` for how a request passes through.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`calls`] | the host's functions, each returning a `Result`; off the proxy a stand-in, so that all of this is tested natively |
+//! | `contexts` | proxy-wasm's callbacks, handed on to plugins and streams; only in a module |
+//! | [`plugin`], [`stream`] | what a configuration, and what a request, does at each callback |
+//! | [`apply`] | decisions become host calls: headers changed, answers sent |
+//! | [`environment`], [`random`], [`crypto`] | the host as policies see it |
+//! | [`counters`], [`delays`], [`timer`], [`faults`] | what waits for the timer, and what is reported when the host fails |
+
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
+#![deny(unsafe_code)]
+
+pub mod apply;
+pub mod calls;
+#[cfg(target_arch = "wasm32")]
+mod contexts;
+pub mod counters;
+pub mod crypto;
+pub mod delays;
+pub mod environment;
+pub mod faults;
+pub mod plugin;
+pub mod random;
+pub mod stream;
+pub mod timer;
