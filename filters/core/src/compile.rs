@@ -1,6 +1,7 @@
 //! From sections to policies: what every section's compilation shares, and what a compiled policy is.
 
 use crate::exchange::Exchange;
+use crate::header::HeaderValue;
 use crate::list::OrderedMap;
 use crate::name::Name;
 use crate::problem::{FieldPath, Problems};
@@ -62,6 +63,9 @@ pub struct Compiler {
     pub roles: Roles,
     /// The providers of `authn`, for references to them; empty where the document has no `authn`.
     pub providers: Vec<Name>,
+    /// The challenges (RFC 9110 §11.6.1) that `authn` answers 401 with; set when it is compiled, before all other sections. Empty where
+    /// no credential of the client's could help.
+    pub challenges: Vec<HeaderValue>,
     /// A secret seed for hashes of what clients send, new for each compiled policy but the same in all workers of a proxy only if
     /// `shared_seed` is used.
     pub seed: u64,
@@ -85,6 +89,7 @@ impl Compiler {
             reasons: ReasonTable::default(),
             roles: Roles::default(),
             providers: Vec::new(),
+            challenges: Vec::new(),
             seed,
             shared_seed,
         }

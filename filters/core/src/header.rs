@@ -47,6 +47,12 @@ impl HeaderName {
         Ok(Self(text.to_ascii_lowercase().into()))
     }
 
+    /// A name that stands in the source: a token in lower case, which a debug build asserts.
+    pub fn from_static(name: &'static str) -> Self {
+        debug_assert!(Self::new(name).is_ok_and(|checked| checked.as_str() == name), "{name:?}");
+        Self(name.into())
+    }
+
     /// The name, in lower case.
     pub fn as_str(&self) -> &str {
         &self.0

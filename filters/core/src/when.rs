@@ -49,6 +49,22 @@ pub struct AnyOrAll {
     all: bool,
 }
 
+impl AnyOrAll {
+    /// The values that suffice: all of them, or the first of those of which one must be there.
+    pub fn sufficient(&self) -> &[String] {
+        let values = self.values.as_slice();
+        if self.all { values } else { values.get(..1).unwrap_or_default() }
+    }
+
+    fn is_met_by(&self, held: &[String]) -> bool {
+        if self.all {
+            self.values.iter().all(|value| held.contains(value))
+        } else {
+            self.values.iter().any(|value| held.contains(value))
+        }
+    }
+}
+
 impl<'de> Deserialize<'de> for AnyOrAll {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(serde::Deserialize)]
@@ -235,6 +251,22 @@ impl When {
 impl CompiledWhen {
     /// Whether the caller is as asked.
     pub fn holds(&self, exchange: &Exchange<'_>) -> bool {
+        self.holds_besides_scopes(exchange) && self.scopes_hold(exchange)
+    }
+
+    /// The scopes that are asked for, where the caller is as asked but for them.
+    pub fn missing_scopes(&self, exchange: &Exchange<'_>) -> Option<&AnyOrAll> {
+        let wanted = self.when.scopes.as_ref()?;
+        (exchange.identity().is_some() && self.holds_besides_scopes(exchange) && !self.scopes_hold(exchange))
+            .then_some(wanted)
+    }
+
+    fn scopes_hold(&self, exchange: &Exchange<'_>) -> bool {
+        let held = exchange.identity().map_or(&[][..], |identity| &identity.scopes);
+        self.when.scopes.as_ref().is_none_or(|wanted| wanted.is_met_by(held))
+    }
+
+    fn holds_besides_scopes(&self, exchange: &Exchange<'_>) -> bool {
         let when = &self.when;
         let identity = exchange.identity().map(AsRef::as_ref);
         let of_identity = match identity {
@@ -256,22 +288,12 @@ impl CompiledWhen {
             list.as_ref()
                 .is_none_or(|list| value.is_some_and(|value| list.iter().any(|wanted| wanted == value)))
         };
-        let has = |list: &Option<AnyOrAll>, values: &[String]| {
-            list.as_ref().is_none_or(|wanted| {
-                if wanted.all {
-                    wanted.values.iter().all(|value| values.contains(value))
-                } else {
-                    wanted.values.iter().any(|value| values.contains(value))
-                }
-            })
-        };
         let permitted = |holders: &BTreeSet<String>| identity.roles.iter().any(|role| holders.contains(role));
         when.providers.as_ref().is_none_or(|list| {
             identity.provider.as_ref().is_some_and(|provider| list.iter().any(|name| name == provider))
         }) && one_of(&when.principals, Some(&identity.principal))
             && one_of(&when.consumers, identity.consumer.as_deref())
-            && has(&when.roles, &identity.roles)
-            && has(&when.scopes, &identity.scopes)
+            && when.roles.as_ref().is_none_or(|wanted| wanted.is_met_by(&identity.roles))
             && when.permissions.as_ref().is_none_or(|wanted| {
                 if wanted.all {
                     self.permissions.iter().all(permitted)

@@ -32,6 +32,14 @@ fn compile(when: serde_json::Value) -> (CompiledWhen, String) {
 fn holds(when: serde_json::Value, identity: Option<Identity>, peer: Option<&str>) -> bool {
     let (when, problems) = compile(when);
     assert_eq!(problems, "");
+    with_exchange(identity, peer, |exchange| when.holds(exchange))
+}
+
+fn with_exchange<T>(
+    identity: Option<Identity>,
+    peer: Option<&str>,
+    ask: impl FnOnce(&Exchange<'_>) -> T,
+) -> T {
     let mut environment = FakeEnvironment::default();
     if let Some(peer) = peer {
         environment = environment.with_peer_identity(peer);
@@ -42,7 +50,7 @@ fn holds(when: serde_json::Value, identity: Option<Identity>, peer: Option<&str>
         (SelectorIndex::default(), Candidates::default(), AddressConfig::default());
     let exchange = Exchange::new(&view, &environment, &index, &candidates, &address)
         .with_identity(identity.map(Rc::new));
-    when.holds(&exchange)
+    ask(&exchange)
 }
 
 fn alice() -> Identity {
@@ -82,6 +90,28 @@ fn every_key_must_hold_and_values_are_alternatives() {
         (json!({ "not": { "roles": ["admin"] } }), true),
     ] {
         assert_eq!(holds(when.clone(), Some(alice()), None), expected, "{when}");
+    }
+}
+
+#[test]
+fn scopes_are_missing_only_where_nothing_else_is() {
+    for (when, expected) in [
+        (json!({ "scopes": ["a", "c"] }), None),
+        (json!({ "scopes": ["c", "d"] }), Some(vec!["c".to_owned()])),
+        (json!({ "scopes": { "all": ["a", "c"] } }), Some(vec!["a".to_owned(), "c".to_owned()])),
+        (json!({ "scopes": ["c"], "principals": "alice" }), Some(vec!["c".to_owned()])),
+        (json!({ "scopes": ["c"], "principals": "bob" }), None),
+        (json!({ "principals": "bob" }), None),
+    ] {
+        let (compiled, problems) = compile(when.clone());
+        assert_eq!(problems, "");
+        let missing = |identity| {
+            with_exchange(Some(identity), None, |exchange| {
+                compiled.missing_scopes(exchange).map(|scopes| scopes.sufficient().to_vec())
+            })
+        };
+        assert_eq!(missing(alice()).as_deref(), expected.as_deref(), "{when}");
+        assert!(with_exchange(None, None, |exchange| compiled.missing_scopes(exchange).is_none()), "{when}");
     }
 }
 
