@@ -1,0 +1,224 @@
+//! The section `authz` of the document.
+
+use crate::policy::{AuthzPolicy, Rule};
+use serde::Deserialize;
+use sluice_core::compile::{Compiler, PolicySection, Stage};
+use sluice_core::header::{HeaderName, HeaderValue};
+use sluice_core::list::OrderedMap;
+use sluice_core::name::Name;
+use sluice_core::problem::FieldPath;
+use sluice_core::reason::{Outcome, Section};
+use sluice_core::roles::RoleConfig;
+use sluice_core::selector::{Match, SelectorId};
+use sluice_core::when::{AnyOrAll, When};
+
+/// `authz`: who may do what. A request that any `deny` rule matches is denied; else one that any `allow` rule matches is allowed; else
+/// `default` decides. The order of the rules does not matter.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct AuthzSection {
+    /// Roles by name, and what each permits; `when.permissions` of any section refers to these permissions.
+    pub roles: OrderedMap<Name, RoleConfig>,
+    /// What happens to a request that no rule matches.
+    pub default: Effect,
+    /// The rules.
+    pub rules: Vec<RuleConfig>,
+    /// Decides, counts and logs for the whole section, and denies nothing.
+    pub shadow: bool,
+}
+
+/// What is done with a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum Effect {
+    /// It is denied.
+    #[default]
+    Deny,
+    /// It is let through.
+    Allow,
+}
+
+/// A rule of `authz`: `allow: true` or `deny: true`.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct RuleConfig {
+    /// The rule's name: in reasons, metrics and logs.
+    pub name: Name,
+    /// The rule allows what it matches, unless a `deny` rule matches too.
+    pub allow: Option<bool>,
+    /// The rule denies what it matches, whatever other rules say.
+    pub deny: Option<bool>,
+    /// Which requests; without it every request.
+    #[serde(rename = "match")]
+    pub matches: Option<Match>,
+    /// Which callers; without it everybody, proven or not.
+    pub when: Option<When>,
+    /// Decides, counts and logs, and the request is treated as if the rule were not there.
+    #[serde(default)]
+    pub shadow: bool,
+}
+
+impl PolicySection for AuthzSection {
+    fn compile(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
+        let path = path.field("rules");
+        compiler.check_unique(self.rules.iter().map(|rule| &rule.name), &path);
+        let mut seen: Vec<Seen<'_>> = Vec::new();
+        let (mut deny, mut allow) = (Vec::new(), Vec::new());
+        for (position, rule) in self.rules.iter().enumerate() {
+            let path = path.index(position);
+            let selector = compiler.selector(rule.matches.as_ref(), &path);
+            let when = When::compile(rule.when.as_ref(), &path.field("when"), compiler);
+            let Some(effect) = rule.effect(&path, compiler) else { continue };
+            if !rule.shadow {
+                let this = Seen { position, rule, effect, selector };
+                report_dead(&seen, &this, &path, compiler);
+                seen.push(this);
+            }
+            let verb = match effect {
+                Effect::Deny => "denied",
+                Effect::Allow => "allowed",
+            };
+            let text = format!("{verb}.rule:{}", rule.name);
+            let outcome = match effect {
+                _ if rule.shadow || (self.shadow && effect == Effect::Deny) => Outcome::Shadow,
+                Effect::Deny => Outcome::Denied,
+                Effect::Allow => Outcome::Allowed,
+            };
+            let compiled = Rule {
+                name: rule.name.clone(),
+                selector,
+                asks_identity: rule.when.as_ref().is_some_and(When::asks_identity),
+                when,
+                scope_challenge: rule
+                    .when
+                    .as_ref()
+                    .and_then(|when| insufficient_scope(when.scopes.as_ref()?)),
+                shadow: rule.shadow,
+                reason: compiler.reason(Section::Authz, outcome, &text),
+            };
+            match effect {
+                Effect::Deny => deny.push(compiled),
+                Effect::Allow => allow.push(compiled),
+            }
+        }
+        let denied = if self.shadow { Outcome::Shadow } else { Outcome::Denied };
+        let default = match self.default {
+            Effect::Deny => compiler.reason(Section::Authz, denied, "denied.default"),
+            Effect::Allow => compiler.reason(Section::Authz, Outcome::Allowed, "allowed.default"),
+        };
+        vec![Box::new(AuthzPolicy {
+            deny,
+            allow,
+            default_effect: self.default,
+            default_reason: default,
+            challenges: compiler.challenges.clone(),
+            challenge_header: HeaderName::from_static("www-authenticate"),
+            shadow: self.shadow,
+        })]
+    }
+}
+
+impl RuleConfig {
+    /// What the rule does; `None`, and a problem, where it does not say one thing.
+    fn effect(&self, path: &FieldPath, compiler: &mut Compiler) -> Option<Effect> {
+        match (self.allow, self.deny) {
+            (Some(true), None) => Some(Effect::Allow),
+            (None, Some(true)) => Some(Effect::Deny),
+            (Some(false), None) => {
+                compiler.problems.report(
+                    &path.field("allow"),
+                    "`allow: false` does nothing; write `deny: true` for a rule that denies",
+                );
+                None
+            }
+            (None, Some(false)) => {
+                compiler.problems.report(
+                    &path.field("deny"),
+                    "`deny: false` does nothing; write `allow: true` for a rule that allows",
+                );
+                None
+            }
+            (Some(_), Some(_)) => {
+                compiler
+                    .problems
+                    .report(path, "says both `allow` and `deny`; a rule does one: write two rules");
+                None
+            }
+            (None, None) => {
+                compiler.problems.report(path, "says neither `allow: true` nor `deny: true`");
+                None
+            }
+        }
+    }
+}
+
+/// An earlier rule that is enforced.
+struct Seen<'r> {
+    position: usize,
+    rule: &'r RuleConfig,
+    effect: Effect,
+    selector: SelectorId,
+}
+
+impl Seen<'_> {
+    fn asks(&self) -> Option<&When> {
+        self.rule.when.as_ref().filter(|when| **when != When::default())
+    }
+
+    fn matches_everything(&self) -> bool {
+        self.selector == SelectorId::EVERY && self.asks().is_none()
+    }
+}
+
+/// Reports a rule that can never decide anything, beside those before it or because of them.
+fn report_dead(seen: &[Seen<'_>], this: &Seen<'_>, path: &FieldPath, compiler: &mut Compiler) {
+    for earlier in seen {
+        let (first, second) = (&earlier.rule.name, &this.rule.name);
+        let same = earlier.selector == this.selector && earlier.asks() == this.asks();
+        let message = match (earlier.effect, this.effect) {
+            (before, now) if same && before == now => {
+                format!(
+                    "never decides: `{first}` (rule {}) has the same `match` and `when`",
+                    earlier.position
+                )
+            }
+            (Effect::Deny, Effect::Allow) if same || earlier.matches_everything() => {
+                format!("never decides: `{first}` denies all that it would allow, and `deny` comes first")
+            }
+            (Effect::Allow, Effect::Deny) if same || this.matches_everything() => {
+                format!(
+                    "`{first}` never decides: `{second}` denies all that it would allow, and `deny` comes first"
+                )
+            }
+            (Effect::Deny, Effect::Deny) if earlier.matches_everything() => {
+                format!("never decides: `{first}` denies every request already")
+            }
+            (Effect::Deny, Effect::Deny) if this.matches_everything() => {
+                format!("denies every request, so that `{first}` is superfluous")
+            }
+            (Effect::Allow, Effect::Allow) if earlier.matches_everything() => {
+                format!("never decides: `{first}` allows every request already")
+            }
+            (Effect::Allow, Effect::Allow) if this.matches_everything() => {
+                format!("allows every request, so that `{first}` is superfluous")
+            }
+            _ => continue,
+        };
+        compiler.problems.report(path, message);
+        return;
+    }
+}
+
+/// The challenge of RFC 6750 §3.1 for a token that lacks scopes; `None` where a scope is no scope-token (RFC 6749 §3.3).
+fn insufficient_scope(wanted: &AnyOrAll) -> Option<HeaderValue> {
+    let scopes = wanted.sufficient();
+    let allowed = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+    if scopes.iter().any(|scope| scope.is_empty() || !scope.bytes().all(allowed)) {
+        return None;
+    }
+    let scopes = scopes.join(" ");
+    HeaderValue::new(format!("Bearer error=\"insufficient_scope\", scope=\"{scopes}\"").as_bytes()).ok()
+}

@@ -1,0 +1,22 @@
+//! Authorization: who may do what.
+//!
+//! The order of the rules does not matter. A request that any `deny` rule matches is denied, whatever else matches it; else one that
+//! any `allow` rule matches is allowed; else `default` decides, which denies unless it says otherwise. That is how Istio evaluates its
+//! policies, and it is the safe reading: no rule that is put above another can open what a `deny` rule closes.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`config`] | the section `authz` of the document |
+//! | [`policy`] | the decision, and how a denial is answered |
+
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
+#![forbid(unsafe_code)]
+
+pub mod config;
+mod policy;
+
+pub use config::AuthzSection;
+pub use policy::AuthzPolicy;
+
+#[cfg(test)]
+mod tests;
