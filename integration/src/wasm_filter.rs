@@ -20,7 +20,6 @@ pub fn typed_config(module: &Path, policy: &str) -> Value {
             "vm_config": {
                 "vm_id": FILTER,
                 "runtime": "envoy.wasm.runtime.v8",
-                "allow_precompiled": true,
                 "code": { "local": { "filename": module } },
             },
             "configuration": { "@type": "type.googleapis.com/google.protobuf.StringValue", "value": policy },

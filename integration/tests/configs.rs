@@ -1,10 +1,11 @@
 //! The committed configurations: they run as they stand, and say the same where they must.
 
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 use sluice_integration::certificates::{Authority, identity};
-use sluice_integration::{Ports, Proxy, document, envoy_binary, repository_root, tokens};
+use sluice_integration::{Ports, Proxy, discovery_response, document, envoy_binary, repository_root, tokens};
 
 fn read(file: &str) -> String {
     std::fs::read_to_string(repository_root().join(file)).unwrap_or_else(|e| panic!("{file}: {e}"))
@@ -120,6 +121,49 @@ fn every_listener_of_a_policy_removes_what_only_policies_and_proxies_may_say() {
             assert_eq!(found, [&value], "{}: {key}", proxy.bootstrap());
         }
     }
+}
+
+#[test]
+fn the_command_renders_the_same_filter_as_the_demo_uses() {
+    let root = repository_root();
+    for proxy in Proxy::ALL {
+        let output = Command::new(root.join("dist/sluice"))
+            .current_dir(&root)
+            .args([
+                "render",
+                "envoy",
+                proxy.policy(),
+                "--module",
+                "dist/sluice.wasm",
+                "--ecds",
+                "--format",
+                "json",
+            ])
+            .output()
+            .expect("dist/sluice is made by `make build`");
+        assert!(output.status.success(), "{}: {}", proxy.policy(), String::from_utf8_lossy(&output.stderr));
+        let mut rendered: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let mut ours =
+            discovery_response(Path::new("dist/sluice.wasm"), &yaml(proxy.policy()).to_string(), "");
+        for response in [&mut rendered, &mut ours] {
+            response["version_info"] = Value::Null;
+            let policy = &mut response["resources"][0]["typed_config"]["config"]["configuration"]["value"];
+            *policy = serde_json::from_str(policy.as_str().unwrap()).unwrap();
+        }
+        assert_eq!(rendered, ours, "{}", proxy.policy());
+    }
+}
+
+#[test]
+fn the_command_finds_nothing_wrong_with_the_committed_documents() {
+    let root = repository_root();
+    let output = Command::new(root.join("dist/sluice"))
+        .current_dir(&root)
+        .args(["check", "--module", "dist/sluice.wasm"])
+        .args(Proxy::ALL.map(Proxy::policy))
+        .output()
+        .expect("dist/sluice is made by `make build`");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! `telemetry` on a real Envoy: traces, metrics, the access log.
 
-use sluice_integration::{Gateway, Request};
+use std::time::Duration;
+
+use sluice_integration::{Gateway, Request, wait_until};
 
 const POLICY: &str = r#"
 version: 1
@@ -74,6 +76,11 @@ fn decisions_are_counted_with_bounded_labels() {
     for path in ["/open/a", "/open/b", "/closed/a", "/else/a", "/else/b", "/else/c"] {
         gateway.get(path);
     }
+    // The module hands its counts to Envoy once a second.
+    wait_until("the counts", Duration::from_secs(5), || {
+        gateway.envoy().metric("sluice_decisions", &[("outcome", "denied")]).unwrap() >= 4.0
+    })
+    .unwrap();
     let metric = |labels: &[(&str, &str)]| gateway.envoy().metric("sluice_decisions", labels).unwrap();
     let metrics = gateway.envoy().prometheus().unwrap();
     let ours: Vec<&str> = metrics.lines().filter(|line| line.contains("sluice")).collect();
@@ -85,6 +92,7 @@ fn decisions_are_counted_with_bounded_labels() {
     for number in 0..50 {
         gateway.send(Request::get(&format!("/else/{number}")).header("x-user", format!("user-{number}")));
     }
+    std::thread::sleep(Duration::from_millis(1500));
     assert_eq!(series(&gateway.envoy().prometheus().unwrap()), before, "what a client sends made new series");
 }
 

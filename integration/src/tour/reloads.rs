@@ -9,10 +9,12 @@ pub(super) fn steps(walk: &mut Walk) -> Result<()> {
     let call = Call::get("/orders/7").token("--sub bob");
     let file = repository_root().join(Proxy::Edge.policy());
     let policy = std::fs::read_to_string(&file).map_err(|e| Error::file("can't read", &file, e))?;
+    let here = std::env::current_dir().unwrap_or_default();
+    let shown = |file: &std::path::Path| file.strip_prefix(&here).unwrap_or(file).display().to_string();
     let ecds = walk.mesh().directory().join("edge/policy.ecds.yaml");
     let line = format!(
-        "sluice render envoy NEW.yaml > {0}.next && mv {0}.next {0}   # then: {1}",
-        ecds.display(),
+        "dist/sluice render envoy NEW.yaml --module dist/sluice.wasm --ecds > {0}.next && mv {0}.next {0}; {1}",
+        shown(&ecds),
         call.curl(walk.port())
     );
     walk.several("Bob, who has no scope, is let in by another policy, and out again by the first", &line, |walk| {

@@ -1,8 +1,10 @@
 //! `telemetry`: what happened.
 
+use std::time::Duration;
+
 use super::call::Call;
 use super::walk::{Walk, check, headers_in};
-use crate::{Proxy, Result};
+use crate::{Proxy, Result, wait_until};
 
 pub(super) fn steps(walk: &mut Walk) -> Result<()> {
     walk.chapter("Telemetry: what happened");
@@ -48,26 +50,33 @@ pub(super) fn steps(walk: &mut Walk) -> Result<()> {
         "Decisions are counted, with section, outcome and reason as labels",
         &format!("curl -s http://127.0.0.1:{admin}/stats/prometheus | grep ^sluice_decisions"),
         |walk| {
-            let metrics = walk.mesh().envoy(Proxy::Edge).prometheus()?;
-            let lines: Vec<String> = metrics
-                .lines()
-                .filter(|line| line.starts_with("sluice_decisions{"))
-                .map(str::to_owned)
-                .collect();
-            let counted = |section: &str, outcome: &str| {
-                let wanted = [format!("section=\"{section}\""), format!("outcome=\"{outcome}\"")];
-                lines.iter().any(|line| wanted.iter().all(|label| line.contains(label)))
-            };
-            let mut checks = vec![];
-            for (section, outcome) in [
+            let expected = [
                 ("authn", "denied"),
                 ("authz", "denied"),
                 ("rate_limit", "denied"),
-                ("fault", "denied"),
                 ("routing", "changed"),
-            ] {
-                checks.push(check(format!("{section} {outcome}"), counted(section, outcome)));
-            }
+                ("fault", "denied"),
+                ("fault", "changed"),
+            ];
+            let counted = |lines: &[String], (section, outcome): (&str, &str)| {
+                let wanted = [format!("section=\"{section}\""), format!("outcome=\"{outcome}\"")];
+                lines.iter().any(|line| wanted.iter().all(|label| line.contains(label)))
+            };
+            // The module hands its counts to Envoy once a second.
+            let mut lines: Vec<String> = Vec::new();
+            let _ = wait_until("the counts", Duration::from_secs(3), || {
+                let metrics = walk.mesh().envoy(Proxy::Edge).prometheus().unwrap_or_default();
+                lines = metrics
+                    .lines()
+                    .filter(|line| line.starts_with("sluice_decisions{"))
+                    .map(str::to_owned)
+                    .collect();
+                expected.iter().all(|decision| counted(&lines, *decision))
+            });
+            let checks = expected
+                .map(|decision| check(format!("{} {}", decision.0, decision.1), counted(&lines, decision)))
+                .into_iter()
+                .collect();
             let shown = lines.iter().take(8).cloned().collect();
             Ok((shown, checks))
         },
