@@ -1,0 +1,79 @@
+//! What a token must say to be accepted here and now (RFC 7519 §4.1). One code path, whoever verified the signature.
+
+use crate::failure::Failure;
+use serde_json::Value;
+use sluice_core::environment::UnixTime;
+
+const NANOSECONDS: u64 = 1_000_000_000;
+
+/// What a provider asks of claims.
+#[derive(Debug)]
+pub struct ClaimRules {
+    /// The audiences of which one must be named; `None`: any, or none.
+    pub audiences: Option<Vec<String>>,
+    /// How far the issuer's clock may differ from ours, in nanoseconds.
+    pub clock_skew: u64,
+    /// Whether a token must expire.
+    pub require_expiry: bool,
+}
+
+impl ClaimRules {
+    /// Until when the token of these claims is accepted, this time itself excluded; `u64::MAX` where it does not expire.
+    ///
+    /// # Errors
+    /// Why it is not accepted `now`.
+    pub fn check(&self, claims: &Value, now: UnixTime) -> Result<UnixTime, Failure> {
+        let now = now.as_nanos();
+        let until = match date(claims, "exp")? {
+            Some(expires) => expires.saturating_add(self.clock_skew),
+            None if self.require_expiry => return Err(Failure::ExpiryMissing),
+            None => u64::MAX,
+        };
+        // RFC 7519 §4.1.4: "on or after which" it is refused.
+        if now >= until {
+            return Err(Failure::TokenExpired);
+        }
+        for begin in ["nbf", "iat"] {
+            if date(claims, begin)?.is_some_and(|begins| begins > now.saturating_add(self.clock_skew)) {
+                return Err(Failure::TokenNotYetValid);
+            }
+        }
+        if let Some(wanted) = &self.audiences {
+            let is_wanted = |audience: &str| wanted.iter().any(|wanted| wanted == audience);
+            let named = match claims.get("aud") {
+                None => false,
+                Some(Value::String(audience)) => is_wanted(audience),
+                Some(Value::Array(audiences)) => {
+                    let audiences: Option<Vec<&str>> = audiences.iter().map(Value::as_str).collect();
+                    audiences.ok_or(Failure::TokenMalformed)?.into_iter().any(is_wanted)
+                }
+                Some(_) => return Err(Failure::TokenMalformed),
+            };
+            if !named {
+                return Err(Failure::AudienceMismatch);
+            }
+        }
+        Ok(UnixTime::from_nanos(until))
+    }
+}
+
+/// A NumericDate (RFC 7519 §2: seconds, perhaps with a fraction) in nanoseconds. What lies before 1970 counts as 1970, what is too far
+/// off as the last moment there is.
+fn date(claims: &Value, name: &str) -> Result<Option<u64>, Failure> {
+    match claims.get(name) {
+        None => Ok(None),
+        Some(Value::Number(number)) => Ok(Some(match number.as_u64() {
+            Some(seconds) => seconds.saturating_mul(NANOSECONDS),
+            None => {
+                // Casting a float saturates; there is no NaN in JSON.
+                #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+                let nanoseconds = (number.as_f64().unwrap_or(0.0) * 1e9) as u64;
+                nanoseconds
+            }
+        })),
+        Some(_) => Err(Failure::TokenMalformed),
+    }
+}
+
+#[cfg(test)]
+mod tests;

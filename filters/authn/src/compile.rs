@@ -1,0 +1,300 @@
+//! From the section to the compiled policy, and all that can be wrong with it.
+
+mod api_key;
+mod forwarded;
+mod jwt;
+
+use crate::budget::VerificationBudget;
+use crate::challenge::Challenges;
+use crate::config::{AuthnSection, Passing, ProviderConfig, Require, RuleConfig, SourceConfig};
+use crate::credential::CredentialSource;
+use crate::failure::Failure;
+use crate::forward::IdentityHeaders;
+use crate::policy::{Authn, Provider, ProviderKind, Reasons, Requirement, Rule};
+use crate::token_cache::TokenCache;
+use sluice_core::compile::{Compiler, PolicySection, Stage};
+use sluice_core::header::HeaderName;
+use sluice_core::list::OneOrMany;
+use sluice_core::name::Name;
+use sluice_core::problem::{FieldPath, Problems};
+use sluice_core::reason::{Outcome, ReasonId, Section};
+use sluice_core::selector::SelectorId;
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+/// How many tokens a worker remembers where `cache.size` is not given.
+const CACHE_SIZE: u32 = 1_000;
+/// More would be memory that nobody meant to give: a remembered token takes its own length and about a kibibyte besides.
+const MOST_CACHED: u32 = 1_000_000;
+
+impl PolicySection for AuthnSection {
+    fn compile(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
+        let authn = self.compile_policy(path, compiler);
+        authn.map(|authn| Box::new(authn) as Box<dyn Stage>).into_iter().collect()
+    }
+}
+
+impl AuthnSection {
+    /// The compiled section; `None`, with problems, where that makes no sense.
+    fn compile_policy(&self, path: &FieldPath, compiler: &mut Compiler) -> Option<Authn> {
+        let providers_path = path.field("providers");
+        if self.providers.is_empty() {
+            compiler.problems.report(&providers_path, "no provider: nobody could prove who is calling");
+        }
+        compiler.check_unique(self.providers.iter().map(|provider| &provider.name), &providers_path);
+        let providers: Vec<Option<Provider>> = self
+            .providers
+            .iter()
+            .enumerate()
+            .map(|(position, provider)| provider.compile(position, &providers_path.index(position), compiler))
+            .collect();
+        self.check_credentials_are_not_forwarded(&providers_path, &mut compiler.problems);
+        let rules = self.compile_rules(&path.field("rules"), compiler);
+        let realm = self.realm.as_deref().unwrap_or("sluice");
+        let challenges = Challenges::new(realm)
+            .map_err(|message| compiler.problems.report(&path.field("realm"), message))
+            .ok()?;
+        let cache_size = self.cache.size.unwrap_or(CACHE_SIZE);
+        if cache_size > MOST_CACHED {
+            let message =
+                format!("{cache_size} tokens are more than a worker can remember; at most {MOST_CACHED}");
+            compiler.problems.report(&path.field("cache").field("size"), message);
+        }
+        let budget = match self.budget {
+            Some(budget) => budget,
+            None => "1000/s".parse().ok()?,
+        };
+        // One is missing only where a problem was reported.
+        let providers = providers.into_iter().collect::<Option<Vec<Provider>>>()?;
+        Some(Authn {
+            rules,
+            identity_headers: IdentityHeaders::new(self.identity_headers()),
+            reasons: self.reasons(compiler),
+            challenges,
+            cache: RefCell::new(TokenCache::new(cache_size.min(MOST_CACHED), compiler.seed)),
+            budget: VerificationBudget::new(budget),
+            shadow: self.shadow,
+            providers,
+        })
+    }
+
+    fn compile_rules(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Rule> {
+        compiler.check_unique(self.rules.iter().map(|rule| &rule.name), path);
+        if self.rules.is_empty() {
+            return Name::new("every-request")
+                .map(|name| Rule {
+                    name,
+                    selector: SelectorId::EVERY,
+                    requirement: Requirement::Any((0..self.providers.len()).collect()),
+                    shadow: self.shadow,
+                })
+                .into_iter()
+                .collect();
+        }
+        let mut rules: Vec<Rule> = Vec::with_capacity(self.rules.len());
+        for (position, rule) in self.rules.iter().enumerate() {
+            let path = path.index(position);
+            let compiled = self.compile_rule(rule, &path, compiler);
+            let same = |earlier: &&Rule| {
+                earlier.selector == SelectorId::EVERY || earlier.selector == compiled.selector
+            };
+            if let Some(earlier) = rules.iter().find(same) {
+                let message = format!(
+                    "never decides: whatever it matches, the rule `{}` before it matches first",
+                    earlier.name
+                );
+                compiler.problems.report(&path, message);
+            }
+            rules.push(compiled);
+        }
+        for (position, provider) in self.providers.iter().enumerate() {
+            let uses = |rule: &Rule| match &rule.requirement {
+                Requirement::None => false,
+                Requirement::Any(providers) | Requirement::Optional(providers) => {
+                    providers.contains(&position)
+                }
+            };
+            // A rule that names a provider that isn't there has been reported; another problem would only distract.
+            if compiler.problems.is_empty() && !rules.iter().any(uses) {
+                let message = format!("no rule accepts the provider `{}`", provider.name);
+                // `path` is that of the rules: what is missing is missing there.
+                compiler.problems.report(path, message);
+            }
+        }
+        rules
+    }
+
+    fn compile_rule(&self, rule: &RuleConfig, path: &FieldPath, compiler: &mut Compiler) -> Rule {
+        let require = path.field("require");
+        let requirement = match &rule.require {
+            None => Requirement::Any((0..self.providers.len()).collect()),
+            Some(Require::None) => Requirement::None,
+            Some(Require::Any(names)) => {
+                Requirement::Any(self.references(names, &require.field("any"), &mut compiler.problems))
+            }
+            Some(Require::Optional(names)) => Requirement::Optional(self.references(
+                names,
+                &require.field("optional"),
+                &mut compiler.problems,
+            )),
+        };
+        Rule {
+            name: rule.name.clone(),
+            selector: compiler.selector(rule.matches.as_ref(), path),
+            requirement,
+            shadow: self.shadow || rule.shadow,
+        }
+    }
+
+    /// The positions of the providers that a rule names.
+    fn references(&self, names: &OneOrMany<Name>, path: &FieldPath, problems: &mut Problems) -> Vec<usize> {
+        let mut positions = Vec::new();
+        for (position, name) in names.iter().enumerate() {
+            match self.providers.iter().position(|provider| provider.name == *name) {
+                Some(provider) if positions.contains(&provider) => {
+                    problems.report(&path.index(position), format!("`{name}` stands twice"));
+                }
+                Some(provider) => positions.push(provider),
+                None => {
+                    let known = self.providers.iter().map(|provider| provider.name.as_str());
+                    problems.unknown_name(&path.index(position), "a provider", name.as_str(), known);
+                }
+            }
+        }
+        positions
+    }
+
+    /// All headers that carry identity, whoever writes them.
+    fn identity_headers(&self) -> impl Iterator<Item = HeaderName> {
+        self.providers.iter().flat_map(|provider| {
+            let jwt = provider.jwt.iter().flat_map(|jwt| jwt.forward.headers.keys());
+            let api_key = provider.api_key.iter().flat_map(|keys| keys.forward.headers.keys());
+            let forwarded = provider.forwarded.iter().flat_map(forwarded::headers);
+            jwt.chain(api_key).chain(forwarded).cloned()
+        })
+    }
+
+    /// A header that a credential is read from would be removed as an identity header, or the other way round.
+    fn check_credentials_are_not_forwarded(&self, path: &FieldPath, problems: &mut Problems) {
+        let credentials: Vec<&HeaderName> = self
+            .providers
+            .iter()
+            .flat_map(|provider| {
+                let jwt = provider.jwt.iter().filter_map(|jwt| jwt.from.as_ref());
+                let api_key = provider.api_key.iter().filter_map(|keys| keys.from.as_ref());
+                jwt.chain(api_key).flatten()
+            })
+            .filter_map(|source| source.header.as_ref())
+            .collect();
+        let mut report = |name: &HeaderName, path: FieldPath| {
+            let name = name.as_str();
+            if name == "authorization" || credentials.iter().any(|credential| credential.as_str() == name) {
+                problems.report(
+                    &path,
+                    format!("`{name}` is where a credential is read: it cannot carry identity too"),
+                );
+            }
+        };
+        for (position, provider) in self.providers.iter().enumerate() {
+            let path = path.index(position);
+            let headers = |kind: &str| path.field(kind).field("forward").field("headers");
+            for name in provider.jwt.iter().flat_map(|jwt| jwt.forward.headers.keys()) {
+                report(name, headers("jwt").field(name.as_str()));
+            }
+            for name in provider.api_key.iter().flat_map(|keys| keys.forward.headers.keys()) {
+                report(name, headers("apiKey").field(name.as_str()));
+            }
+            for name in provider.forwarded.iter().flat_map(forwarded::headers) {
+                report(name, path.field("forwarded"));
+            }
+        }
+    }
+
+    fn reasons(&self, compiler: &mut Compiler) -> Reasons {
+        let mut reason = |outcome, text: &str| compiler.reason(Section::Authn, outcome, text);
+        let denied = Failure::ALL.map(|failure| reason(Outcome::Denied, failure.reason()));
+        let in_shadow = self.shadow || self.rules.iter().any(|rule| rule.shadow);
+        let shadow: [ReasonId; Failure::ALL.len()] = if in_shadow {
+            Failure::ALL.map(|failure| reason(Outcome::Shadow, failure.reason()))
+        } else {
+            denied
+        };
+        Reasons {
+            not_required: reason(Outcome::Allowed, "ok.not_required"),
+            anonymous: reason(Outcome::Allowed, "ok.anonymous"),
+            denied,
+            shadow,
+        }
+    }
+}
+
+impl ProviderConfig {
+    fn compile(&self, position: usize, path: &FieldPath, compiler: &mut Compiler) -> Option<Provider> {
+        let kind = match (&self.jwt, &self.api_key, &self.forwarded) {
+            (Some(jwt), None, None) => {
+                jwt.compile(&path.field("jwt"), &mut compiler.problems).map(ProviderKind::Jwt)
+            }
+            (None, Some(keys), None) => {
+                keys.compile(&self.name, position, &path.field("apiKey"), compiler).map(ProviderKind::ApiKey)
+            }
+            (None, None, Some(forwarded)) => forwarded
+                .compile(&path.field("forwarded"), &mut compiler.problems)
+                .map(ProviderKind::Forwarded),
+            _ => {
+                compiler
+                    .problems
+                    .report(path, "exactly one of `jwt`, `apiKey` and `forwarded` must be given");
+                None
+            }
+        }?;
+        let accepted =
+            compiler.reason(Section::Authn, Outcome::Allowed, &format!("ok.provider:{}", self.name));
+        Some(Provider { name: self.name.clone(), kind, accepted })
+    }
+}
+
+/// Where a credential is read; `default` where the document does not say.
+fn sources(
+    from: Option<&OneOrMany<SourceConfig>>,
+    default: CredentialSource,
+    path: &FieldPath,
+    problems: &mut Problems,
+) -> Vec<CredentialSource> {
+    let Some(from) = from else { return vec![default] };
+    let mut sources = Vec::new();
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    for (position, source) in from.iter().enumerate() {
+        let path = path.index(position);
+        match CredentialSource::new(source) {
+            Ok(source) => {
+                // Two schemes of one header are two places, but a header has room for one.
+                if let Some(first) = seen.insert(source.to_string(), position) {
+                    problems.report(&path, format!("{source} stands here and at {first}"));
+                }
+                sources.push(source);
+            }
+            Err(message) => problems.report(&path, message),
+        }
+    }
+    sources
+}
+
+/// Whether a credential is taken out of the request. One in the query stays, which must be said.
+fn removes(
+    passing: Option<Passing>,
+    sources: &[CredentialSource],
+    path: &FieldPath,
+    problems: &mut Problems,
+) -> bool {
+    let in_query = sources.iter().any(|source| matches!(source, CredentialSource::Query(_)));
+    if in_query && passing != Some(Passing::Keep) {
+        problems.report(
+            path,
+            "what is read from the query can't be taken out of it and goes on to the service: say so with `keep`",
+        );
+    }
+    passing != Some(Passing::Keep)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+use super::{removes, sources};
+use crate::api_key::{ApiKey, ApiKeyProvider};
+use crate::config::{ApiKeyConfig, ApiKeyEntry};
+use crate::credential::CredentialSource;
+use crate::forward;
+use crate::policy::Accepted;
+use crate::scalar::KeyFact;
+use sluice_core::compile::Compiler;
+use sluice_core::header::{HeaderName, HeaderValue};
+use sluice_core::identity::Identity;
+use sluice_core::name::Name;
+use sluice_core::problem::{FieldPath, Problems};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+impl ApiKeyConfig {
+    pub(super) fn compile(
+        &self,
+        provider: &Name,
+        position: usize,
+        path: &FieldPath,
+        compiler: &mut Compiler,
+    ) -> Option<ApiKeyProvider> {
+        let problems = &mut compiler.problems;
+        if self.keys.is_empty() {
+            problems.report(&path.field("keys"), "no key: nobody could be accepted");
+        }
+        self.check_keys(&path.field("keys"), problems);
+        let headers = path.field("forward").field("headers");
+        for (name, fact) in self.forward.headers.iter() {
+            let path = headers.field(name.as_str());
+            if let Err(message) = forward::check_name(name) {
+                problems.report(&path, message);
+            }
+            if let KeyFact::Attribute(attribute) = fact {
+                let known = || self.keys.iter().flat_map(|key| key.attributes.keys()).map(String::as_str);
+                if !known().any(|known| known == attribute) {
+                    let mut names: Vec<&str> = known().collect();
+                    names.sort_unstable();
+                    names.dedup();
+                    problems.unknown_name(&path, "an attribute of any key", attribute, names);
+                }
+            }
+        }
+        let default = CredentialSource::Header { name: HeaderName::new("x-api-key").ok()?, scheme: None };
+        let sources = sources(self.from.as_ref(), default, &path.field("from"), problems);
+        let removes_key = removes(self.forward.key, &sources, &path.field("forward").field("key"), problems);
+        let keys = self
+            .keys
+            .iter()
+            .enumerate()
+            .map(|(index, key)| ApiKey {
+                digest: key.sha256,
+                accepted: Rc::new(Accepted {
+                    provider: position,
+                    identity: Rc::new(key.identity(provider)),
+                    headers: self.forwarded(key, &path.field("keys").index(index), problems),
+                }),
+                not_before: key.not_before.map(|time| time.get()),
+                expires: key.expires.map(|time| time.get()),
+            })
+            .collect();
+        Some(ApiKeyProvider::new(sources, removes_key, keys, compiler.seed))
+    }
+
+    fn check_keys(&self, path: &FieldPath, problems: &mut Problems) {
+        let (mut ids, mut digests) = (HashMap::new(), HashMap::new());
+        for (position, key) in self.keys.iter().enumerate() {
+            let path = path.index(position);
+            if let Some(first) = ids.insert(&key.id, position) {
+                problems
+                    .report(&path.field("id"), format!("`{}` is also the id of the key at {first}", key.id));
+            }
+            if let Some(first) = digests.insert(key.sha256, position) {
+                problems
+                    .report(&path.field("sha256"), format!("the same key stands at {first}: whose is it?"));
+            }
+            if let (Some(begin), Some(end)) = (key.not_before, key.expires)
+                && begin.get() >= end.get()
+            {
+                problems.report(&path.field("expires"), "not after `notBefore`: the key is never valid");
+            }
+        }
+    }
+
+    /// The headers that tell the service of a key.
+    fn forwarded(
+        &self,
+        key: &ApiKeyEntry,
+        path: &FieldPath,
+        problems: &mut Problems,
+    ) -> Vec<(HeaderName, HeaderValue)> {
+        let mut headers = Vec::new();
+        for (name, fact) in self.forward.headers.iter() {
+            let Some(text) = key.fact(fact).filter(|text| !text.is_empty()) else { continue };
+            match HeaderValue::new(text.as_bytes()) {
+                Ok(value) => headers.push((name.clone(), value)),
+                Err(message) => {
+                    problems.report(path, format!("its {fact} is to stand in `{name}`, but {message}"))
+                }
+            }
+        }
+        headers
+    }
+}
+
+impl ApiKeyEntry {
+    fn identity(&self, provider: &Name) -> Identity {
+        Identity {
+            provider: Some(provider.clone()),
+            principal: self.id.to_string(),
+            consumer: self.consumer.clone(),
+            roles: self.roles.clone(),
+            scopes: self.scopes.clone(),
+            claims: serde_json::Value::Null,
+            attributes: self.attributes.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+        }
+    }
+
+    fn fact(&self, fact: &KeyFact) -> Option<String> {
+        match fact {
+            KeyFact::Id => Some(self.id.to_string()),
+            KeyFact::Consumer => self.consumer.clone(),
+            KeyFact::Roles => Some(self.roles.join(",")),
+            KeyFact::Scopes => Some(self.scopes.join(" ")),
+            KeyFact::Attribute(name) => self.attributes.get(name).cloned(),
+        }
+    }
+}

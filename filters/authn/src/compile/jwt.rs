@@ -1,0 +1,128 @@
+use super::{removes, sources};
+use crate::algorithm::AlgorithmSet;
+use crate::claims::ClaimRules;
+use crate::config::{JwtConfig, KeySource};
+use crate::credential::CredentialSource;
+use crate::forward;
+use crate::jwk::JwkSet;
+use crate::jws;
+use crate::jwt::{ClaimMapping, JwtProvider};
+use crate::key_set::KeySet;
+use sluice_core::header::HeaderName;
+use sluice_core::identity::ClaimPath;
+use sluice_core::list::OneOrMany;
+use sluice_core::problem::{FieldPath, Problems};
+
+/// Where the document does not say, in nanoseconds.
+const CLOCK_SKEW: u64 = 60_000_000_000;
+/// Where the document does not say, in bytes.
+const MAX_SIZE: u64 = 8 << 10;
+/// Envoy takes no more than 60 KiB of headers unless it is told to.
+const LARGEST_MAX_SIZE: u64 = 64 << 10;
+
+impl JwtConfig {
+    pub(super) fn compile(&self, path: &FieldPath, problems: &mut Problems) -> Option<JwtProvider> {
+        if self.issuer.is_empty() {
+            problems.report(&path.field("issuer"), "empty: write the `iss` of the issuer's tokens");
+        }
+        match (&self.audiences, self.any_audience) {
+            (None, false) => problems.report(
+                path,
+                "no `audiences`: a token that was made for another service would be accepted. List them, or write `anyAudience: true`",
+            ),
+            (Some(_), true) => {
+                problems.report(&path.field("anyAudience"), "contradicts `audiences`: leave out one of them");
+            }
+            _ => {}
+        }
+        let max_size = self.max_size.map_or(MAX_SIZE, |size| size.bytes());
+        if max_size == 0 || max_size > LARGEST_MAX_SIZE {
+            problems.report(&path.field("maxSize"), "from 1B to 64KiB");
+        }
+        for name in self.forward.headers.keys() {
+            if let Err(message) = forward::check_name(name) {
+                problems.report(&path.field("forward").field("headers").field(name.as_str()), message);
+            }
+        }
+        let authorization = HeaderName::new("authorization").ok()?;
+        let bearer = CredentialSource::Header { name: authorization, scheme: Some("Bearer".to_owned()) };
+        let sources = sources(self.from.as_ref(), bearer, &path.field("from"), problems);
+        let removes_token =
+            removes(self.forward.token, &sources, &path.field("forward").field("token"), problems);
+        let KeySource::Inline(keys) = &self.keys;
+        let keys = self.key_set(keys, path, problems);
+        let claim = |given: &Option<ClaimPath>, default: &str| match given {
+            Some(claim) => Some(claim.clone()),
+            None => ClaimPath::new(default).ok(),
+        };
+        Some(JwtProvider {
+            issuer: self.issuer.clone(),
+            keys,
+            sources,
+            rules: ClaimRules {
+                audiences: self.audiences.as_ref().map(|list| list.as_slice().to_vec()),
+                clock_skew: self.clock_skew.map_or(CLOCK_SKEW, |skew| skew.as_nanos()),
+                require_expiry: self.require_expiry.unwrap_or(true),
+            },
+            types: self.types.iter().flatten().map(|name| jws::media_type(name)).collect(),
+            max_size: usize::try_from(max_size).unwrap_or(usize::MAX),
+            mapping: ClaimMapping {
+                principal: claim(&self.principal, "sub")?,
+                consumer: self.consumer.clone(),
+                roles: claim(&self.roles, "roles")?,
+                scopes: match &self.scopes {
+                    Some(claim) => vec![claim.clone()],
+                    None => {
+                        ["scope", "scp"].into_iter().map(ClaimPath::new).collect::<Result<_, _>>().ok()?
+                    }
+                },
+            },
+            headers: self.forward.headers.iter().map(|(name, claim)| (name.clone(), claim.clone())).collect(),
+            removes_token,
+        })
+    }
+
+    fn key_set(&self, set: &JwkSet, path: &FieldPath, problems: &mut Problems) -> KeySet {
+        let named: Option<AlgorithmSet> =
+            self.algorithms.as_ref().map(|list: &OneOrMany<_>| list.iter().copied().collect());
+        let accepted = named.unwrap_or_else(AlgorithmSet::quick);
+        let path_of_keys = path.field("keys").field("inline").field("keys");
+        let mut keys = Vec::new();
+        for (position, jwk) in set.keys.iter().enumerate() {
+            let path = path_of_keys.index(position);
+            match jwk.import(accepted) {
+                Ok(Some(key)) => {
+                    let same = |known: &&crate::key::VerificationKey| {
+                        known.id.is_some()
+                            && known.id == key.id
+                            && !known.algorithms.and(key.algorithms).is_empty()
+                    };
+                    if keys.iter().any(|known| same(&known)) {
+                        problems.report(
+                            &path.field("kid"),
+                            "an earlier key has this `kid` and verifies the same algorithm: which one is meant?",
+                        );
+                    }
+                    keys.push(key);
+                }
+                Ok(None) if named.is_none() && jwk.is_for_verification() => problems.report(
+                    &path,
+                    "its algorithm is slow and accepted only where it is named: list it in `algorithms`",
+                ),
+                Ok(None) => {}
+                Err(problem) => problems.report(&path.field(problem.member), problem.message),
+            }
+        }
+        let keys = KeySet::new(keys);
+        if problems.is_empty() && keys.algorithms().is_empty() {
+            problems.report(&path_of_keys, format!("no key verifies {accepted}: no token could be accepted"));
+        }
+        for (position, algorithm) in self.algorithms.iter().flatten().enumerate() {
+            if problems.is_empty() && !keys.algorithms().has(*algorithm) {
+                let path = path.field("algorithms").index(position);
+                problems.report(&path, format!("no key verifies `{algorithm}`"));
+            }
+        }
+        keys
+    }
+}

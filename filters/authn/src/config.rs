@@ -1,0 +1,255 @@
+//! The section `authn` as the document writes it.
+
+use crate::algorithm::Algorithm;
+use crate::jwk::JwkSet;
+use crate::scalar::{KeyFact, Sha256Digest, Timestamp};
+use serde::Deserialize;
+use sluice_core::header::HeaderName;
+use sluice_core::identity::ClaimPath;
+use sluice_core::list::{OneOrMany, OrderedMap};
+use sluice_core::name::Name;
+use sluice_core::scalar::{Duration, Rate, Size};
+use sluice_core::selector::Match;
+use sluice_core::when::PeerPattern;
+
+/// `authn`: who is calling. The first rule that matches a request says which providers may prove it; a request that no rule matches
+/// is refused. Without any rule one of all providers is required of every request.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct AuthnSection {
+    /// What proves an identity.
+    pub providers: Vec<ProviderConfig>,
+    /// Which requests need which proof, in order: the first that matches decides.
+    pub rules: Vec<RuleConfig>,
+    /// The `realm` of challenges (RFC 9110 §11.5); `sluice` by default.
+    pub realm: Option<String>,
+    /// Tokens that have been verified, remembered so that repeats cost no crypto.
+    pub cache: CacheConfig,
+    /// How many signatures a worker verifies at most, whoever sends them; more are answered with 503. Default `1000/s`.
+    pub budget: Option<Rate>,
+    /// Decides, counts and logs, but refuses nobody.
+    pub shadow: bool,
+}
+
+/// What proves an identity: exactly one of `jwt`, `apiKey` and `forwarded`.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ProviderConfig {
+    /// The provider's name; rules, reasons and `when.providers` use it.
+    pub name: Name,
+    /// JSON Web Tokens of one issuer.
+    pub jwt: Option<JwtConfig>,
+    /// Keys that the document lists by their hashes.
+    pub api_key: Option<ApiKeyConfig>,
+    /// Headers of a proxy that has authenticated the caller already.
+    pub forwarded: Option<ForwardedConfig>,
+}
+
+/// Which requests need which proof.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct RuleConfig {
+    /// The rule's name.
+    pub name: Name,
+    /// Which requests; without it every request.
+    #[serde(rename = "match")]
+    pub matches: Option<Match>,
+    /// Which proof. Without it one of all providers.
+    pub require: Option<Require>,
+    /// Decides, counts and logs; what it would refuse goes on without an identity.
+    #[serde(default)]
+    pub shadow: bool,
+}
+
+/// Which proof a rule asks for.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum Require {
+    /// None: credentials are not even looked at.
+    None,
+    /// The proof of one of these providers.
+    Any(OneOrMany<Name>),
+    /// None is fine; but who shows a credential must show a good one.
+    Optional(OneOrMany<Name>),
+}
+
+/// Tokens of one issuer.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct JwtConfig {
+    /// The `iss` that a token must have, exactly.
+    pub issuer: String,
+    /// The `aud` of which a token must have one. A token for another service is not for this one: only `anyAudience: true` waives it.
+    pub audiences: Option<OneOrMany<String>>,
+    /// Tokens for any audience, and without one, are accepted.
+    #[serde(default)]
+    pub any_audience: bool,
+    /// The algorithms that are accepted, where a key fits them. Default: `RS256`, `ES256` and `EdDSA` as the keys are, and `HS256`
+    /// for keys of the type `oct`. Slower ones only where they are named.
+    pub algorithms: Option<OneOrMany<Algorithm>>,
+    /// The issuer's keys.
+    pub keys: KeySource,
+    /// Where tokens are read; default `{ header: authorization, scheme: Bearer }` (RFC 6750 §2.1).
+    pub from: Option<OneOrMany<SourceConfig>>,
+    /// How far the issuer's clock may differ from ours; default `60s`.
+    pub clock_skew: Option<Duration>,
+    /// Whether a token without `exp` is refused; default `true`.
+    pub require_expiry: Option<bool>,
+    /// The `typ` (RFC 7515 §4.1.9) that a token must have; `application/` may be left out. Default: none, `JWT` or `at+jwt`.
+    pub types: Option<OneOrMany<String>>,
+    /// The longest token that is looked at; default `8KiB`.
+    pub max_size: Option<Size>,
+    /// The claim that says who it is; default `sub`. A token without it is refused.
+    pub principal: Option<ClaimPath>,
+    /// The claim that says whom to count and bill it to, such as `azp` or `client_id`. Default: none.
+    pub consumer: Option<ClaimPath>,
+    /// The claim with the roles; default `roles` (RFC 9068 §2.2.3.1).
+    pub roles: Option<ClaimPath>,
+    /// The claim with the scopes; default `scope` (RFC 8693 §4.2), or `scp` where that is absent.
+    pub scopes: Option<ClaimPath>,
+    /// What the service gets to know.
+    #[serde(default)]
+    pub forward: JwtForward,
+}
+
+/// Where an issuer's keys come from.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum KeySource {
+    /// A JWK set (RFC 7517) in the document itself.
+    Inline(JwkSet),
+}
+
+/// What the service gets to know of a token.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct JwtForward {
+    /// Headers, each with the claim that it gets; lists are joined with commas. What a client sends under these names is always
+    /// removed.
+    pub headers: OrderedMap<HeaderName, ClaimPath>,
+    /// Whether the token itself goes on to the service; removed by default. One in the query can only be kept.
+    pub token: Option<Passing>,
+}
+
+/// Whether a credential goes on to the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum Passing {
+    /// It goes on.
+    Keep,
+    /// It is taken out.
+    Remove,
+}
+
+/// Where a credential is read: exactly one of `header`, `query` and `cookie`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct SourceConfig {
+    /// A header.
+    pub header: Option<HeaderName>,
+    /// The authentication scheme before it (RFC 9110 §11.4), such as `Bearer`; its case does not matter. Only with `header`.
+    pub scheme: Option<String>,
+    /// A parameter of the query. It ends up in logs and histories: prefer anything else (RFC 6750 §2.3).
+    pub query: Option<String>,
+    /// A cookie.
+    pub cookie: Option<String>,
+}
+
+/// Keys that the document lists by their hashes.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ApiKeyConfig {
+    /// Where keys are read; default `{ header: x-api-key }`.
+    pub from: Option<OneOrMany<SourceConfig>>,
+    /// The keys.
+    pub keys: Vec<ApiKeyEntry>,
+    /// What the service gets to know.
+    #[serde(default)]
+    pub forward: ApiKeyForward,
+}
+
+/// An API key.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ApiKeyEntry {
+    /// The key's name, which logs may show; the principal.
+    pub id: Name,
+    /// The SHA-256 of the key in hexadecimal: `printf %s "$KEY" | sha256sum`. Keys must be random: a guessable one can be found from
+    /// its hash.
+    pub sha256: Sha256Digest,
+    /// Whose key it is: what limits and bills count by. Several keys may be of one consumer.
+    pub consumer: Option<String>,
+    /// What else is to be known of the consumer, such as `plan: gold`.
+    #[serde(default)]
+    pub attributes: OrderedMap<String, String>,
+    /// Roles, for `authz` and `when`.
+    #[serde(default)]
+    pub roles: Vec<String>,
+    /// Scopes, for `when`.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// From when on it is refused (RFC 3339): `2027-01-01T00:00:00Z`.
+    pub expires: Option<Timestamp>,
+    /// Before when it is refused (RFC 3339).
+    pub not_before: Option<Timestamp>,
+}
+
+/// What the service gets to know of an API key.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct ApiKeyForward {
+    /// Headers, each with what it gets: `id`, `consumer`, `roles`, `scopes` or `attributes.<name>`. What a client sends under these
+    /// names is always removed.
+    pub headers: OrderedMap<HeaderName, KeyFact>,
+    /// Whether the key itself goes on to the service; removed by default. One in the query can only be kept.
+    pub key: Option<Passing>,
+}
+
+/// Headers of a proxy that has authenticated the caller already, such as the edge's in front of a sidecar.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ForwardedConfig {
+    /// Whose word is believed: SPIFFE identities of the connection's peer, proven by mutual TLS. From anybody else the headers are
+    /// removed.
+    pub peers: OneOrMany<PeerPattern>,
+    /// The header with the principal.
+    pub principal: HeaderName,
+    /// The header with the consumer.
+    pub consumer: Option<HeaderName>,
+    /// The header with the roles, separated by commas.
+    pub roles: Option<HeaderName>,
+    /// The header with the scopes, separated by blanks or commas.
+    pub scopes: Option<HeaderName>,
+    /// Attributes by name, each with its header.
+    #[serde(default)]
+    pub attributes: OrderedMap<String, HeaderName>,
+}
+
+/// Tokens that have been verified.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct CacheConfig {
+    /// How many a worker remembers; default 1000, 0 for none. The least recently used goes first.
+    pub size: Option<u32>,
+}
+
+impl AuthnSection {
+    /// The names of the providers, for references to them (`when.providers`).
+    pub fn provider_names(&self) -> Vec<Name> {
+        self.providers.iter().map(|provider| provider.name.clone()).collect()
+    }
+}

@@ -1,0 +1,182 @@
+//! JSON Web Keys (RFC 7517, RFC 7518 §6, RFC 8037 §2) and what becomes of them.
+
+use crate::algorithm::{Algorithm, AlgorithmSet};
+use crate::key::{KeyMaterial, VerificationKey};
+use crate::scalar::Secret;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+/// A JWK set (RFC 7517 §5). Members that are not listed here are ignored, as the RFC has it.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct JwkSet {
+    /// The keys.
+    pub keys: Vec<Jwk>,
+}
+
+/// A JWK (RFC 7517 §4): a public key, or for HMAC a shared secret, which makes the whole document a secret.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Jwk {
+    /// The key's type: `RSA`, `EC`, `OKP` or `oct`.
+    pub kty: String,
+    /// The key's id.
+    pub kid: Option<String>,
+    /// The one algorithm that it is for.
+    pub alg: Option<String>,
+    /// `sig`; keys of other uses, such as `enc`, are left out.
+    #[serde(rename = "use")]
+    pub public_key_use: Option<String>,
+    /// What it is for; keys that are not for `verify` are left out.
+    pub key_ops: Option<Vec<String>>,
+    /// The curve of an `EC` or `OKP` key: `P-256`, `P-384`, `Ed25519`.
+    pub crv: Option<String>,
+    /// The modulus of an `RSA` key.
+    pub n: Option<String>,
+    /// The exponent of an `RSA` key.
+    pub e: Option<String>,
+    /// The coordinate x of an `EC` key; an `OKP` key.
+    pub x: Option<String>,
+    /// The coordinate y of an `EC` key.
+    pub y: Option<String>,
+    /// The secret of an `oct` key.
+    pub k: Option<Secret>,
+    // The members that only a private key has (RFC 7518 §6.2.2, §6.3.2); their values are not even read.
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    d: Option<IgnoredAny>,
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    p: Option<IgnoredAny>,
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    q: Option<IgnoredAny>,
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    dp: Option<IgnoredAny>,
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    dq: Option<IgnoredAny>,
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    qi: Option<IgnoredAny>,
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    oth: Option<IgnoredAny>,
+}
+
+/// What is wrong with a JWK.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JwkProblem {
+    /// The member that is wrong.
+    pub member: &'static str,
+    /// A sentence.
+    pub message: String,
+}
+
+impl Jwk {
+    /// The key with what it may verify: what fits its type, curve and size, is what its `alg` says, and is `accepted`. `None` for a
+    /// key of another use, and for one that verifies nothing that is accepted.
+    ///
+    /// # Errors
+    /// [`JwkProblem`]: not a key that could verify anything, or a private one.
+    pub fn import(&self, accepted: AlgorithmSet) -> Result<Option<VerificationKey>, JwkProblem> {
+        if let Some(member) = self.private_member() {
+            return Err(problem(
+                member,
+                "part of a private key: whoever reads the document could sign. Write the public key alone, and replace this one",
+            ));
+        }
+        if !self.is_for_verification() {
+            return Ok(None);
+        }
+        let material = self.material()?;
+        let fitting = material.fitting();
+        let meant = match &self.alg {
+            None => fitting,
+            Some(name) => {
+                let algorithm = Algorithm::named(name);
+                let Some(algorithm) = algorithm.filter(|algorithm| fitting.has(*algorithm)) else {
+                    return Err(problem(
+                        "alg",
+                        format!("`{name}` does not fit this key, which fits {fitting}"),
+                    ));
+                };
+                [algorithm].into_iter().collect()
+            }
+        };
+        let algorithms = meant.and(accepted);
+        if algorithms.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(VerificationKey { id: self.kid.clone(), algorithms, material }))
+    }
+
+    /// Whether `use` and `key_ops` (RFC 7517 §4.2, §4.3) let it verify signatures.
+    pub fn is_for_verification(&self) -> bool {
+        let for_signatures = self.public_key_use.as_deref().is_none_or(|purpose| purpose == "sig");
+        let verifies = |operations: &Vec<String>| operations.iter().any(|operation| operation == "verify");
+        for_signatures && self.key_ops.as_ref().is_none_or(verifies)
+    }
+
+    fn material(&self) -> Result<KeyMaterial, JwkProblem> {
+        match self.kty.as_str() {
+            "RSA" => {
+                let (n, e) = (decode("n", self.n.as_deref())?, decode("e", self.e.as_deref())?);
+                KeyMaterial::rsa(&n, &e).map_err(|message| problem("n", message))
+            }
+            "EC" => {
+                let curve = self.curve()?;
+                let (x, y) = (decode("x", self.x.as_deref())?, decode("y", self.y.as_deref())?);
+                match curve {
+                    "P-256" => KeyMaterial::p256(&x, &y).map_err(|message| problem("x", message)),
+                    "P-384" => KeyMaterial::p384(&x, &y).map_err(|message| problem("x", message)),
+                    other => Err(problem(
+                        "crv",
+                        format!("`{other}` is not accepted; there are `P-256` and `P-384`"),
+                    )),
+                }
+            }
+            "OKP" => match self.curve()? {
+                "Ed25519" => {
+                    let x = decode("x", self.x.as_deref())?;
+                    KeyMaterial::ed25519(&x).map_err(|message| problem("x", message))
+                }
+                other => Err(problem("crv", format!("`{other}` is not accepted; there is `Ed25519`"))),
+            },
+            "oct" => {
+                let secret = decode("k", self.k.as_ref().map(Secret::expose))?;
+                KeyMaterial::secret(secret).map_err(|message| problem("k", message))
+            }
+            other => Err(problem(
+                "kty",
+                format!("`{other}` is not a type of key; there are `RSA`, `EC`, `OKP` and `oct`"),
+            )),
+        }
+    }
+
+    fn curve(&self) -> Result<&str, JwkProblem> {
+        self.crv.as_deref().ok_or_else(|| problem("crv", "missing: a key of this type names its curve"))
+    }
+
+    fn private_member(&self) -> Option<&'static str> {
+        let members = [
+            ("d", &self.d),
+            ("p", &self.p),
+            ("q", &self.q),
+            ("dp", &self.dp),
+            ("dq", &self.dq),
+            ("qi", &self.qi),
+            ("oth", &self.oth),
+        ];
+        members.iter().find(|(_, value)| value.is_some()).map(|(name, _)| *name)
+    }
+}
+
+/// Base64url without padding (RFC 7515 §2). A message never repeats the value: it may be secret.
+fn decode(member: &'static str, text: Option<&str>) -> Result<Vec<u8>, JwkProblem> {
+    let text = text.ok_or_else(|| problem(member, "missing: a key of this type has it"))?;
+    URL_SAFE_NO_PAD.decode(text).map_err(|_| problem(member, "not Base64url without padding (RFC 7515 §2)"))
+}
+
+fn problem(member: &'static str, message: impl Into<String>) -> JwkProblem {
+    JwkProblem { member, message: message.into() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,248 @@
+//! Keys that verify signatures. What a key may verify is bound to it when it is read: the host's crypto, and every other that takes a
+//! key and an algorithm apart, would verify what the key was never meant for.
+
+use crate::algorithm::{Algorithm, AlgorithmSet, Hash};
+use crate::der;
+use jwt_simple::prelude::{
+    ECDSAP256PublicKeyLike, ECDSAP384PublicKeyLike, ES256PublicKey, ES384PublicKey, Ed25519PublicKey,
+    EdDSAPublicKeyLike, HS256Key, HS384Key, HS512Key, MACLike, RS256PublicKey, RSAPublicKeyLike,
+};
+use sluice_core::environment::{Environment, SignatureCheck};
+use std::fmt;
+use subtle::ConstantTimeEq;
+use superboring::hash::MessageDigest;
+use superboring::pkey::PKey;
+use superboring::rsa::Padding;
+use superboring::sign::Verifier;
+
+/// The fewest bits of an RSA modulus (RFC 7518 §3.3), and the most: verification takes time with its square, and `jwt-simple` stops
+/// there too.
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
+
+/// A key with what it may verify.
+#[derive(Debug)]
+pub struct VerificationKey {
+    /// The key's `kid`.
+    pub id: Option<String>,
+    /// What it verifies.
+    pub algorithms: AlgorithmSet,
+    /// The key itself.
+    pub material: KeyMaterial,
+}
+
+/// A key by its type.
+pub struct KeyMaterial(Kind);
+
+enum Kind {
+    Rsa { spki: Vec<u8>, modulus_length: usize, key: Box<RS256PublicKey> },
+    P256 { spki: Vec<u8>, key: ES256PublicKey },
+    P384 { spki: Vec<u8>, key: ES384PublicKey },
+    Ed25519(Ed25519PublicKey),
+    Secret(Vec<u8>),
+}
+
+// === impl KeyMaterial ===
+
+impl KeyMaterial {
+    /// An RSA key; both numbers are big-endian.
+    ///
+    /// # Errors
+    /// A sentence: too short, too long, or of another exponent than 65537.
+    pub fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Self, String> {
+        let modulus = without_leading_zeros(modulus);
+        let exponent = without_leading_zeros(exponent);
+        let unused = modulus.first().map_or(0, |first| first.leading_zeros() as usize);
+        let bits = modulus.len().saturating_mul(8).saturating_sub(unused);
+        if !RSA_BITS.contains(&bits) {
+            return Err(format!(
+                "an RSA key of {bits} bits; from {} to {} are accepted",
+                RSA_BITS.start(),
+                RSA_BITS.end()
+            ));
+        }
+        if exponent != [1, 0, 1] {
+            return Err("an RSA key whose exponent is not 65537 (`AQAB`)".to_owned());
+        }
+        let key = RS256PublicKey::from_components(modulus, exponent)
+            .map_err(|_| "not an RSA public key: its modulus is even".to_owned())?;
+        let spki = der::rsa_public_key(modulus, exponent);
+        Ok(Self(Kind::Rsa { spki, modulus_length: modulus.len(), key: Box::new(key) }))
+    }
+
+    /// A key on P-256 with these coordinates, both of 32 bytes.
+    ///
+    /// # Errors
+    /// A sentence: not a point of the curve.
+    pub fn p256(x: &[u8], y: &[u8]) -> Result<Self, String> {
+        let point = uncompressed(x, y, 32)?;
+        let key = ES256PublicKey::from_bytes(&point).map_err(|_| "no point of P-256".to_owned())?;
+        Ok(Self(Kind::P256 { spki: der::p256_public_key(&point), key }))
+    }
+
+    /// A key on P-384 with these coordinates, both of 48 bytes.
+    ///
+    /// # Errors
+    /// A sentence: not a point of the curve.
+    pub fn p384(x: &[u8], y: &[u8]) -> Result<Self, String> {
+        let point = uncompressed(x, y, 48)?;
+        let key = ES384PublicKey::from_bytes(&point).map_err(|_| "no point of P-384".to_owned())?;
+        Ok(Self(Kind::P384 { spki: der::p384_public_key(&point), key }))
+    }
+
+    /// An Ed25519 key.
+    ///
+    /// # Errors
+    /// A sentence: not a point of the curve, or one of small order, for which anybody could sign.
+    pub fn ed25519(x: &[u8]) -> Result<Self, String> {
+        let key = Ed25519PublicKey::from_bytes(x)
+            .map_err(|_| "no public key of Ed25519, or a weak one".to_owned())?;
+        Ok(Self(Kind::Ed25519(key)))
+    }
+
+    /// A shared secret.
+    ///
+    /// # Errors
+    /// A sentence: shorter than the shortest hash (RFC 7518 §3.2).
+    pub fn secret(bytes: Vec<u8>) -> Result<Self, String> {
+        let least = Hash::Sha256.length();
+        if bytes.len() < least {
+            return Err(format!(
+                "a secret of {} bytes; it must have at least {least} (RFC 7518 §3.2)",
+                bytes.len()
+            ));
+        }
+        Ok(Self(Kind::Secret(bytes)))
+    }
+
+    /// The algorithms that fit the key's type, curve and size.
+    pub fn fitting(&self) -> AlgorithmSet {
+        Algorithm::all().filter(|algorithm| self.signature_length(*algorithm).is_some()).collect()
+    }
+
+    /// How long a signature is in bytes; `None` where the algorithm does not fit the key.
+    pub fn signature_length(&self, algorithm: Algorithm) -> Option<usize> {
+        use Algorithm::{EdDsa, Es256, Es384, Hs256, Hs384, Hs512, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
+        match (&self.0, algorithm) {
+            (Kind::Rsa { modulus_length, .. }, Rs256 | Rs384 | Rs512 | Ps256 | Ps384 | Ps512) => {
+                Some(*modulus_length)
+            }
+            (Kind::P256 { .. }, Es256) | (Kind::Ed25519(_), EdDsa) => Some(64),
+            (Kind::P384 { .. }, Es384) => Some(96),
+            // RFC 7518 §3.2: a key is at least as long as the hash.
+            (Kind::Secret(secret), Hs256 | Hs384 | Hs512) => {
+                algorithm.hash().map(Hash::length).filter(|length| secret.len() >= *length)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether `signature` is this key's for `message`. By the host where it can (RSA with PKCS#1 v1.5, ECDSA), by ourselves
+    /// elsewhere: the keys, hashes and primitives of `jwt-simple`, not its reading of tokens and claims, so that there is one of those.
+    pub fn verifies(
+        &self,
+        algorithm: Algorithm,
+        message: &[u8],
+        signature: &[u8],
+        environment: &dyn Environment,
+    ) -> bool {
+        if self.signature_length(algorithm) != Some(signature.len()) {
+            return false;
+        }
+        let host = |public_key: &[u8], signature: &[u8]| {
+            let hash = algorithm.hash()?.name();
+            environment.verify_signature(&SignatureCheck { hash, public_key, signature, message }).ok()
+        };
+        match &self.0 {
+            Kind::Rsa { spki, key, .. } => match algorithm {
+                Algorithm::Rs256 | Algorithm::Rs384 | Algorithm::Rs512 => host(spki, signature)
+                    .unwrap_or_else(|| verify_rsa(key, algorithm, Padding::PKCS1, message, signature)),
+                _ => verify_rsa(key, algorithm, Padding::PKCS1_PSS, message, signature),
+            },
+            Kind::P256 { spki, key } => host(spki, &der::ecdsa_signature(signature))
+                .unwrap_or_else(|| verify_p256(key, message, signature)),
+            Kind::P384 { spki, key } => host(spki, &der::ecdsa_signature(signature))
+                .unwrap_or_else(|| verify_p384(key, message, signature)),
+            Kind::Ed25519(key) => ed25519_compact::Signature::from_slice(signature)
+                .is_ok_and(|signature| key.public_key().as_ref().verify(message, &signature).is_ok()),
+            Kind::Secret(secret) => {
+                let tag = match algorithm {
+                    Algorithm::Hs384 => HS384Key::from_bytes(secret).authentication_tag(message),
+                    Algorithm::Hs512 => HS512Key::from_bytes(secret).authentication_tag(message),
+                    _ => HS256Key::from_bytes(secret).authentication_tag(message),
+                };
+                tag.as_slice().ct_eq(signature).into()
+            }
+        }
+    }
+}
+
+impl fmt::Debug for KeyMaterial {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match &self.0 {
+            Kind::Rsa { .. } => "RSA",
+            Kind::P256 { .. } => "P-256",
+            Kind::P384 { .. } => "P-384",
+            Kind::Ed25519(_) => "Ed25519",
+            Kind::Secret(_) => "***",
+        })
+    }
+}
+
+fn verify_rsa(
+    key: &RS256PublicKey,
+    algorithm: Algorithm,
+    padding: Padding,
+    message: &[u8],
+    signature: &[u8],
+) -> bool {
+    let digest = match algorithm.hash() {
+        Some(Hash::Sha256) => MessageDigest::sha256(),
+        Some(Hash::Sha384) => MessageDigest::sha384(),
+        Some(Hash::Sha512) => MessageDigest::sha512(),
+        None => return false,
+    };
+    let verify = || {
+        let key = PKey::from_rsa(key.public_key().as_ref().clone())?;
+        let mut verifier = Verifier::new(digest, &key)?;
+        verifier.set_rsa_padding(padding)?;
+        verifier.update(message)?;
+        verifier.verify(signature)
+    };
+    verify().unwrap_or(false)
+}
+
+fn verify_p256(key: &ES256PublicKey, message: &[u8], signature: &[u8]) -> bool {
+    use p256::ecdsa::{Signature, VerifyingKey, signature::hazmat::PrehashVerifier};
+    let key: &VerifyingKey = key.public_key().as_ref();
+    Signature::from_slice(signature)
+        .is_ok_and(|signature| key.verify_prehash(&hmac_sha256::Hash::hash(message), &signature).is_ok())
+}
+
+fn verify_p384(key: &ES384PublicKey, message: &[u8], signature: &[u8]) -> bool {
+    use p384::ecdsa::{Signature, VerifyingKey, signature::hazmat::PrehashVerifier};
+    let key: &VerifyingKey = key.public_key().as_ref();
+    Signature::from_slice(signature).is_ok_and(|signature| {
+        key.verify_prehash(&hmac_sha512::sha384::Hash::hash(message), &signature).is_ok()
+    })
+}
+
+/// SEC 1 §2.3.3.
+fn uncompressed(x: &[u8], y: &[u8], length: usize) -> Result<Vec<u8>, String> {
+    if x.len() != length || y.len() != length {
+        // RFC 7518 §6.2.1.2: the full size of a coordinate.
+        return Err(format!(
+            "coordinates of {} and {} bytes; on this curve they have {length} each, zeros included",
+            x.len(),
+            y.len()
+        ));
+    }
+    Ok([&[4], x, y].concat())
+}
+
+fn without_leading_zeros(number: &[u8]) -> &[u8] {
+    let start = number.iter().position(|byte| *byte != 0).unwrap_or(number.len());
+    number.get(start..).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

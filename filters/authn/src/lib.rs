@@ -1,0 +1,41 @@
+//! `authn`: who is calling. JSON Web Tokens (RFC 7519), API keys, and identities that a trusted proxy forwards.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`config`] | the section as the document writes it |
+//! | `compile` | its validation into the compiled form |
+//! | [`policy`] | the decision: which rule, which providers, what is answered |
+//! | [`credential`] | where a credential is read from, and how it is taken out of the request |
+//! | [`jwt`], [`jws`], [`strict_json`], [`claims`] | a token: its provider, its form, its claims |
+//! | [`algorithm`], [`jwk`], [`key`], [`key_set`], [`der`] | signatures: what is bound to a key when it is read, and verification |
+//! | [`token_cache`], [`budget`] | what makes repeats free, and bounds what strangers can cost |
+//! | [`api_key`], [`forwarded`] | the other two kinds of provider |
+//! | [`forward`] | what the service gets to know, and what clients may never send |
+//! | [`failure`], [`challenge`] | why a credential is refused, and how the client is told (RFC 6750 §3) |
+
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
+#![forbid(unsafe_code)]
+
+pub mod algorithm;
+pub mod api_key;
+pub mod budget;
+pub mod challenge;
+pub mod claims;
+mod compile;
+pub mod config;
+pub mod credential;
+pub mod der;
+pub mod failure;
+pub mod forward;
+pub mod forwarded;
+pub mod jwk;
+pub mod jws;
+pub mod jwt;
+pub mod key;
+pub mod key_set;
+pub mod policy;
+pub mod scalar;
+pub mod strict_json;
+pub mod token_cache;
+
+pub use config::AuthnSection;

@@ -1,0 +1,436 @@
+//! The decision: which rule, which of its providers, and what is answered.
+
+use crate::api_key::ApiKeyProvider;
+use crate::budget::VerificationBudget;
+use crate::challenge::{Challenges, Scheme};
+use crate::credential::{CredentialSource, Found};
+use crate::failure::Failure;
+use crate::forward::IdentityHeaders;
+use crate::forwarded::{Forwarded, ForwardedProvider};
+use crate::jws::Jws;
+use crate::jwt::JwtProvider;
+use crate::token_cache::{Remembered, TokenCache, TokenHash};
+use sluice_core::compile::{Position, Stage};
+use sluice_core::exchange::Exchange;
+use sluice_core::header::{HeaderName, HeaderValue};
+use sluice_core::identity::Identity;
+use sluice_core::name::Name;
+use sluice_core::reason::{ReasonId, Section};
+use sluice_core::selector::SelectorId;
+use sluice_core::verdict::{LocalReply, Mutations, Verdict};
+use std::borrow::Cow;
+use std::cell::{OnceCell, RefCell};
+use std::rc::Rc;
+
+/// The compiled section.
+#[derive(Debug)]
+pub struct Authn {
+    /// In order: the first that matches decides.
+    pub rules: Vec<Rule>,
+    /// The providers that rules refer to by their position.
+    pub providers: Vec<Provider>,
+    /// What no client may send.
+    pub identity_headers: IdentityHeaders,
+    /// The names of decisions.
+    pub reasons: Reasons,
+    /// How clients are told what to show.
+    pub challenges: Challenges,
+    /// Tokens verified before.
+    pub cache: RefCell<TokenCache>,
+    /// How many signatures may be verified.
+    pub budget: VerificationBudget,
+    /// Whether what no rule matches goes on all the same.
+    pub shadow: bool,
+}
+
+/// A compiled rule.
+#[derive(Debug)]
+pub struct Rule {
+    /// Its name.
+    pub name: Name,
+    /// Which requests.
+    pub selector: SelectorId,
+    /// Which proof.
+    pub requirement: Requirement,
+    /// Whether it refuses nobody.
+    pub shadow: bool,
+}
+
+/// Which proof a rule asks for; providers by their position.
+#[derive(Debug)]
+pub enum Requirement {
+    /// None.
+    None,
+    /// The proof of one of these.
+    Any(Vec<usize>),
+    /// None is fine, a bad one is not.
+    Optional(Vec<usize>),
+}
+
+/// A compiled provider.
+#[derive(Debug)]
+pub struct Provider {
+    /// Its name.
+    pub name: Name,
+    /// Its kind.
+    pub kind: ProviderKind,
+    /// The reason of what it accepted.
+    pub accepted: ReasonId,
+}
+
+/// A provider by its kind.
+#[derive(Debug)]
+pub enum ProviderKind {
+    /// Tokens.
+    Jwt(JwtProvider),
+    /// API keys.
+    ApiKey(ApiKeyProvider),
+    /// A trusted proxy's headers.
+    Forwarded(ForwardedProvider),
+}
+
+/// The names of decisions.
+#[derive(Debug)]
+pub struct Reasons {
+    /// A rule that asks for nothing.
+    pub not_required: ReasonId,
+    /// A rule that a caller without a credential may pass.
+    pub anonymous: ReasonId,
+    /// Refusals, in the order of [`Failure::ALL`].
+    pub denied: [ReasonId; Failure::ALL.len()],
+    /// The same in shadow; the same ids as `denied` where nothing is in shadow.
+    pub shadow: [ReasonId; Failure::ALL.len()],
+}
+
+/// An accepted credential.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The provider, by its position.
+    pub provider: usize,
+    /// Who it is.
+    pub identity: Rc<Identity>,
+    /// The headers that tell the service.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// A token as it came, and what has been found out about it; providers that read the same place share it.
+struct Presented<'r> {
+    token: Cow<'r, [u8]>,
+    hash: TokenHash,
+    parsed: OnceCell<Result<Jws, Failure>>,
+}
+
+/// What the providers of a rule say of a request.
+enum Proof<'p> {
+    /// No credential came.
+    Absent,
+    /// This provider accepts it.
+    Accepted(&'p Provider, Rc<Accepted>),
+    /// The most telling refusal, and what was refused.
+    Refused(Failure, Scheme),
+}
+
+/// What one provider says of a request.
+enum Answer {
+    Absent,
+    Accepted(Rc<Accepted>),
+    Refused(Failure),
+}
+
+// === impl Stage for Authn ===
+
+impl Stage for Authn {
+    fn section(&self) -> Section {
+        Section::Authn
+    }
+
+    fn position(&self) -> Position {
+        Position::Authn
+    }
+
+    fn decide(&self, exchange: &mut Exchange<'_>, mutations: &mut Mutations) -> Verdict {
+        if exchange.identity().is_some() {
+            // Only `sluice explain --identity` knows it before it has been proven.
+            exchange.note(|| "the identity is given: no credential is asked for".to_owned());
+            return Verdict::Continue;
+        }
+        let Some(rule) = self.rules.iter().find(|rule| exchange.matches(rule.selector)) else {
+            exchange.note(|| "no rule matches".to_owned());
+            let everybody: Vec<usize> = (0..self.providers.len()).collect();
+            return self.refuse(Failure::NoRule, None, &everybody, self.shadow, exchange, mutations);
+        };
+        exchange.note(|| format!("the rule `{}` matches", rule.name));
+        let (providers, optional) = match &rule.requirement {
+            Requirement::None => {
+                exchange.note(|| "it asks for no credential".to_owned());
+                return self.pass(self.reasons.not_required, exchange, mutations);
+            }
+            Requirement::Any(providers) => (providers, false),
+            Requirement::Optional(providers) => (providers, true),
+        };
+        match self.prove(providers, exchange) {
+            Proof::Accepted(provider, accepted) => self.accept(provider, &accepted, exchange, mutations),
+            Proof::Absent if optional => {
+                exchange.note(|| "no credential came, and none is required".to_owned());
+                self.pass(self.reasons.anonymous, exchange, mutations)
+            }
+            Proof::Absent => self.refuse(Failure::Missing, None, providers, rule.shadow, exchange, mutations),
+            Proof::Refused(failure, scheme) => {
+                self.refuse(failure, Some(scheme), providers, rule.shadow, exchange, mutations)
+            }
+        }
+    }
+}
+
+// === impl Authn ===
+
+impl Authn {
+    /// Asks the providers in the rule's order; the first that accepts decides.
+    fn prove(&self, providers: &[usize], exchange: &Exchange<'_>) -> Proof<'_> {
+        let request = exchange.request();
+        let mut presented: Option<Presented<'_>> = None;
+        let mut refused: Option<(Failure, Scheme)> = None;
+        for (position, provider) in
+            providers.iter().filter_map(|position| Some((*position, self.providers.get(*position)?)))
+        {
+            let answer = match &provider.kind {
+                ProviderKind::Jwt(jwt) => match CredentialSource::read_all(&jwt.sources, request) {
+                    Found::Absent => Answer::Absent,
+                    Found::Repeated => Answer::Refused(Failure::CredentialRepeated),
+                    Found::Once(token) if token.len() > jwt.max_size => {
+                        Answer::Refused(Failure::TokenTooLarge)
+                    }
+                    Found::Once(token) => {
+                        let token = match presented.take() {
+                            Some(known) if known.token == token => known,
+                            _ => self.present(token),
+                        };
+                        let answer = self.verify_token(position, provider, jwt, &token, exchange);
+                        presented = Some(token);
+                        answer
+                    }
+                },
+                ProviderKind::ApiKey(keys) => match CredentialSource::read_all(&keys.sources, request) {
+                    Found::Absent => Answer::Absent,
+                    Found::Repeated => Answer::Refused(Failure::CredentialRepeated),
+                    Found::Once(key) => match keys.verify(&key, exchange.environment().now()) {
+                        Ok(accepted) => Answer::Accepted(Rc::clone(accepted)),
+                        Err(failure) => Answer::Refused(failure),
+                    },
+                },
+                ProviderKind::Forwarded(forwarded) => read_forwarded(position, provider, forwarded, exchange),
+            };
+            match answer {
+                Answer::Absent => exchange
+                    .note(|| format!("`{}` finds no credential {}", provider.name, provider.kind.place())),
+                Answer::Accepted(accepted) => return Proof::Accepted(provider, accepted),
+                Answer::Refused(failure) => {
+                    exchange.note(|| format!("`{}` refuses: {}", provider.name, failure.reason()));
+                    // Of equally telling ones the first.
+                    if refused.is_none_or(|(known, _)| known < failure) {
+                        refused = Some((failure, provider.kind.scheme()));
+                    }
+                }
+            }
+        }
+        refused.map_or(Proof::Absent, |(failure, scheme)| Proof::Refused(failure, scheme))
+    }
+
+    fn present<'r>(&self, token: Cow<'r, [u8]>) -> Presented<'r> {
+        let hash = self.cache.borrow().hash(&token);
+        Presented { token, hash, parsed: OnceCell::new() }
+    }
+
+    fn verify_token(
+        &self,
+        position: usize,
+        provider: &Provider,
+        jwt: &JwtProvider,
+        presented: &Presented<'_>,
+        exchange: &Exchange<'_>,
+    ) -> Answer {
+        let environment = exchange.environment();
+        let Presented { token, hash, parsed } = presented;
+        match self.cache.borrow().find(token, *hash, position, environment.now()) {
+            Remembered::Accepted(accepted) => {
+                exchange.note(|| format!("`{}` has verified this token before", provider.name));
+                return Answer::Accepted(Rc::clone(accepted));
+            }
+            // A token is of one issuer: no need to read it again.
+            Remembered::ByProvider(other)
+                if self.issuer(other).is_some_and(|issuer| issuer != jwt.issuer) =>
+            {
+                return Answer::Refused(Failure::IssuerMismatch);
+            }
+            Remembered::ByProvider(_) | Remembered::Nothing => {}
+        }
+        let jws = match parsed.get_or_init(|| Jws::parse(token)) {
+            Ok(jws) => jws,
+            Err(failure) => return Answer::Refused(*failure),
+        };
+        exchange.note(|| {
+            format!(
+                "`{}` looks at a token: alg {}, kid {:?}, iss {:?}",
+                provider.name,
+                jws.algorithm,
+                jws.key_id.as_deref().unwrap_or_default(),
+                jws.issuer().unwrap_or_default()
+            )
+        });
+        match jwt.verify(&provider.name, token, jws, environment, &self.budget) {
+            Ok(verified) => {
+                let identity = Rc::new(verified.identity);
+                let accepted = Rc::new(Accepted { provider: position, identity, headers: verified.headers });
+                self.cache.borrow_mut().remember(token, *hash, Rc::clone(&accepted), verified.until);
+                Answer::Accepted(accepted)
+            }
+            Err(failure) => Answer::Refused(failure),
+        }
+    }
+
+    fn issuer(&self, provider: usize) -> Option<&str> {
+        match &self.providers.get(provider)?.kind {
+            ProviderKind::Jwt(jwt) => Some(&jwt.issuer),
+            ProviderKind::ApiKey(_) | ProviderKind::Forwarded(_) => None,
+        }
+    }
+
+    fn accept(
+        &self,
+        provider: &Provider,
+        accepted: &Accepted,
+        exchange: &mut Exchange<'_>,
+        mutations: &mut Mutations,
+    ) -> Verdict {
+        exchange.note(|| {
+            format!("`{}` accepts: the principal is {:?}", provider.name, accepted.identity.principal)
+        });
+        let request = exchange.request();
+        let (kept, taken): (&[HeaderName], &[CredentialSource]) = match &provider.kind {
+            ProviderKind::Forwarded(forwarded) => (&forwarded.headers, &[]),
+            ProviderKind::Jwt(jwt) if jwt.removes_token => (&[], &jwt.sources),
+            ProviderKind::ApiKey(keys) if keys.removes_key => (&[], &keys.sources),
+            ProviderKind::Jwt(_) | ProviderKind::ApiKey(_) => (&[], &[]),
+        };
+        self.identity_headers.remove(request.headers(), kept, mutations);
+        for source in taken {
+            source.remove(request, mutations);
+        }
+        for (name, value) in &accepted.headers {
+            mutations.set_request_header(name.clone(), value.clone());
+        }
+        exchange.record(provider.accepted);
+        exchange.set_identity(Rc::clone(&accepted.identity));
+        Verdict::Continue
+    }
+
+    /// The request goes on without an identity.
+    fn pass(&self, reason: ReasonId, exchange: &Exchange<'_>, mutations: &mut Mutations) -> Verdict {
+        self.identity_headers.remove(exchange.request().headers(), &[], mutations);
+        exchange.record(reason);
+        Verdict::Continue
+    }
+
+    /// `scheme` is what the refused credential was, if one came.
+    fn refuse(
+        &self,
+        failure: Failure,
+        scheme: Option<Scheme>,
+        providers: &[usize],
+        shadow: bool,
+        exchange: &Exchange<'_>,
+        mutations: &mut Mutations,
+    ) -> Verdict {
+        let reason = self.reasons.of(failure, shadow);
+        if shadow {
+            exchange.note(|| {
+                format!("in shadow: {}, but the request goes on without an identity", failure.reason())
+            });
+            return self.pass(reason, exchange, mutations);
+        }
+        let mut reply = LocalReply::new(failure.status(), reason, failure.description());
+        if failure == Failure::BudgetExhausted {
+            if let Ok(name) = HeaderName::new("retry-after") {
+                reply = reply.with_header(name, HeaderValue::from_number(1));
+            }
+            return Verdict::Respond(reply);
+        }
+        let mut schemes: Vec<Scheme> = providers
+            .iter()
+            .filter_map(|position| self.providers.get(*position))
+            .map(|provider| provider.kind.scheme())
+            .collect();
+        schemes.sort_unstable();
+        schemes.dedup();
+        for offered in schemes {
+            let failure = (scheme == Some(offered)).then_some(failure);
+            if let (Ok(name), Some(value)) =
+                (HeaderName::new("www-authenticate"), self.challenges.challenge(offered, failure))
+            {
+                reply = reply.with_header(name, value);
+            }
+        }
+        Verdict::Respond(reply)
+    }
+}
+
+fn read_forwarded(
+    position: usize,
+    provider: &Provider,
+    forwarded: &ForwardedProvider,
+    exchange: &Exchange<'_>,
+) -> Answer {
+    match forwarded.read(&provider.name, exchange) {
+        Ok(Forwarded::Absent) => Answer::Absent,
+        Ok(Forwarded::NotBelieved) => {
+            exchange.note(|| {
+                let peer = exchange.peer_identity().unwrap_or("a peer without a certificate");
+                format!("`{}` does not believe {peer}", provider.name)
+            });
+            Answer::Absent
+        }
+        Ok(Forwarded::Identity(identity)) => Answer::Accepted(Rc::new(Accepted {
+            provider: position,
+            identity: Rc::new(identity),
+            headers: Vec::new(),
+        })),
+        Err(failure) => Answer::Refused(failure),
+    }
+}
+
+// === impl Reasons ===
+
+impl Reasons {
+    const fn of(&self, failure: Failure, shadow: bool) -> ReasonId {
+        // A failure's number is its position in `Failure::ALL`.
+        #[allow(clippy::indexing_slicing)]
+        if shadow { self.shadow[failure as usize] } else { self.denied[failure as usize] }
+    }
+}
+
+// === impl ProviderKind ===
+
+impl ProviderKind {
+    /// What is asked for where this is not shown.
+    pub const fn scheme(&self) -> Scheme {
+        match self {
+            Self::Jwt(_) => Scheme::Bearer,
+            Self::ApiKey(_) => Scheme::ApiKey,
+            Self::Forwarded(_) => Scheme::Forwarded,
+        }
+    }
+
+    /// Where it looks, for `sluice explain`.
+    fn place(&self) -> String {
+        match self {
+            Self::Jwt(JwtProvider { sources, .. }) | Self::ApiKey(ApiKeyProvider { sources, .. }) => {
+                let places: Vec<String> = sources.iter().map(ToString::to_string).collect();
+                format!("in {}", places.join(", "))
+            }
+            Self::Forwarded(forwarded) => format!("in the header `{}`", forwarded.principal),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! Tokens that have been verified, so that repeats cost neither crypto nor a call of the host.
+//!
+//! A fixed number of sets of a few places each: a token's keyed hash chooses the set, and the whole token is compared. Clients can't
+//! choose tokens that collide (the seed is secret), nor fill it (only genuine tokens get in). A set that is full forgets the entry that was not
+//! used for longest.
+
+use crate::policy::Accepted;
+use siphasher::sip::SipHasher13;
+use sluice_core::environment::UnixTime;
+use std::cell::Cell;
+use std::fmt;
+use std::rc::Rc;
+
+/// How many places a set has.
+const PLACES: usize = 8;
+
+/// See the module.
+pub struct TokenCache {
+    seed: u64,
+    sets: Vec<Vec<Entry>>,
+    /// Counts uses, to tell which entry was used last.
+    uses: Cell<u64>,
+}
+
+struct Entry {
+    hash: u64,
+    token: Box<[u8]>,
+    accepted: Rc<Accepted>,
+    /// From when on it is no good.
+    until: UnixTime,
+    used: Cell<u64>,
+}
+
+/// A token's keyed hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenHash(u64);
+
+/// What is remembered of a token.
+pub enum Remembered<'c> {
+    /// The provider that was asked for accepted it.
+    Accepted(&'c Rc<Accepted>),
+    /// Another provider accepted it.
+    ByProvider(usize),
+    /// Nothing.
+    Nothing,
+}
+
+impl TokenCache {
+    /// A cache for about `size` tokens; 0 remembers nothing.
+    pub fn new(size: u32, seed: u64) -> Self {
+        let sets = (size as usize).div_ceil(PLACES);
+        Self { seed, sets: (0..sets).map(|_| Vec::new()).collect(), uses: Cell::new(0) }
+    }
+
+    /// The hash of a token.
+    pub fn hash(&self, token: &[u8]) -> TokenHash {
+        TokenHash(SipHasher13::new_with_keys(self.seed, self.seed.rotate_left(32)).hash(token))
+    }
+
+    /// What is remembered of `token`, whose hash is `hash`, for `provider`.
+    pub fn find(&self, token: &[u8], hash: TokenHash, provider: usize, now: UnixTime) -> Remembered<'_> {
+        let mut remembered = Remembered::Nothing;
+        for entry in self.set(hash).and_then(|set| self.sets.get(set)).into_iter().flatten() {
+            if entry.hash != hash.0 || entry.until <= now || *entry.token != *token {
+                continue;
+            }
+            if entry.accepted.provider == provider {
+                let use_number = self.uses.get().wrapping_add(1);
+                self.uses.set(use_number);
+                entry.used.set(use_number);
+                return Remembered::Accepted(&entry.accepted);
+            }
+            remembered = Remembered::ByProvider(entry.accepted.provider);
+        }
+        remembered
+    }
+
+    /// Remembers a token until it is no good any more.
+    pub fn remember(&mut self, token: &[u8], hash: TokenHash, accepted: Rc<Accepted>, until: UnixTime) {
+        let Some(set) = self.set(hash).and_then(|set| self.sets.get_mut(set)) else { return };
+        let use_number = self.uses.get().wrapping_add(1);
+        self.uses.set(use_number);
+        let entry = Entry { hash: hash.0, token: token.into(), accepted, until, used: Cell::new(use_number) };
+        if set.len() < PLACES {
+            set.push(entry);
+        } else if let Some(oldest) = set.iter_mut().min_by_key(|entry| entry.used.get()) {
+            *oldest = entry;
+        }
+    }
+
+    fn set(&self, hash: TokenHash) -> Option<usize> {
+        // The remainder is below the number of sets, which is a `usize`.
+        usize::try_from(hash.0.checked_rem(self.sets.len() as u64)?).ok()
+    }
+}
+
+impl fmt::Debug for TokenCache {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} tokens", self.sets.iter().map(Vec::len).sum::<usize>())
+    }
+}
+
+#[cfg(test)]
+mod tests;
