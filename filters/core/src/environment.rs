@@ -50,7 +50,9 @@ pub trait Environment {
     /// Memory shared by all workers of the proxy: the value of `key`, and the version to change it with; `None` when absent.
     fn shared_get(&self, key: &str) -> Option<(Vec<u8>, u32)>;
 
-    /// Sets `key` if its version is still `version`. There is no create-if-absent: version 0 overwrites whatever is there.
+    /// Sets `key` if its version is still `version`. Version 0 overwrites whatever is there; any other version creates the key where
+    /// it is absent (so does Envoy's host, `SharedData::set`; another may answer with a conflict). Versions are never 0, and the new
+    /// one is not told.
     ///
     /// # Errors
     /// [`SharedError`].

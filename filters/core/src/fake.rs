@@ -11,7 +11,26 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-type Shared = Rc<RefCell<HashMap<String, (Vec<u8>, u32)>>>;
+/// Memory shared by workers, as Envoy's host has it: a version is given once in the life of the process, whatever the key.
+#[derive(Debug, Default)]
+struct SharedMemory {
+    values: HashMap<String, (Vec<u8>, u32)>,
+    last_version: u32,
+    reads: u32,
+    writes: u32,
+}
+
+/// Runs before each write to shared memory.
+type Hook = Box<dyn FnMut()>;
+
+#[derive(Default)]
+struct Hooks(RefCell<Option<Hook>>);
+
+impl std::fmt::Debug for Hooks {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(if self.0.borrow().is_some() { "a hook" } else { "no hook" })
+    }
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -21,8 +40,9 @@ pub struct FakeEnvironment {
     fixed_random: Option<u64>,
     peer_address: Option<IpAddr>,
     peer_identity: Option<String>,
-    shared: Shared,
+    shared: Rc<RefCell<SharedMemory>>,
     shared_unavailable: bool,
+    before_shared_set: Hooks,
     /// What the host's crypto answers, if it has one.
     host_crypto: Option<bool>,
     /// How often the host's crypto was asked.
@@ -37,8 +57,9 @@ impl Default for FakeEnvironment {
             fixed_random: None,
             peer_address: None,
             peer_identity: None,
-            shared: Shared::default(),
+            shared: Rc::default(),
             shared_unavailable: false,
+            before_shared_set: Hooks::default(),
             host_crypto: None,
             host_crypto_calls: Cell::new(0),
         }
@@ -93,6 +114,26 @@ impl FakeEnvironment {
         self.now.set(self.now.get().saturating_add(nanoseconds));
     }
 
+    /// Runs `hook` before each write of this worker to shared memory, between its read and its write: another worker's turn.
+    pub fn before_shared_set(&self, hook: impl FnMut() + 'static) {
+        self.before_shared_set.0.replace(Some(Box::new(hook)));
+    }
+
+    /// How often shared memory was read and written, by all workers together.
+    pub fn shared_calls(&self) -> (u32, u32) {
+        let shared = self.shared.borrow();
+        (shared.reads, shared.writes)
+    }
+
+    /// The keys in shared memory and the sizes of their values, in order of the keys.
+    pub fn shared_sizes(&self) -> Vec<(String, usize)> {
+        let shared = self.shared.borrow();
+        let mut sizes: Vec<_> =
+            shared.values.iter().map(|(key, (value, _))| (key.clone(), value.len())).collect();
+        sizes.sort();
+        sizes
+    }
+
     /// How often the host's crypto was asked.
     pub fn host_crypto_calls(&self) -> u32 {
         self.host_crypto_calls.get()
@@ -125,24 +166,75 @@ impl Environment for FakeEnvironment {
     }
 
     fn shared_get(&self, key: &str) -> Option<(Vec<u8>, u32)> {
-        if self.shared_unavailable { None } else { self.shared.borrow().get(key).cloned() }
+        if self.shared_unavailable {
+            return None;
+        }
+        let mut shared = self.shared.borrow_mut();
+        shared.reads = shared.reads.saturating_add(1);
+        shared.values.get(key).cloned()
     }
 
     fn shared_set(&self, key: &str, value: &[u8], version: u32) -> Result<(), SharedError> {
         if self.shared_unavailable {
             return Err(SharedError::Unavailable);
         }
+        // Taken out while it runs: what it does may write in turn.
+        let hook = self.before_shared_set.0.take();
+        if let Some(mut hook) = hook {
+            hook();
+            self.before_shared_set.0.borrow_mut().get_or_insert(hook);
+        }
         let mut shared = self.shared.borrow_mut();
-        let current = shared.get(key).map_or(0, |(_, version)| *version);
-        if version != 0 && version != current {
+        shared.writes = shared.writes.saturating_add(1);
+        let current = shared.values.get(key).map(|(_, version)| *version);
+        if version != 0 && current.is_some_and(|current| current != version) {
             return Err(SharedError::Conflict);
         }
-        shared.insert(key.to_owned(), (value.to_vec(), current.saturating_add(1)));
+        shared.last_version = shared.last_version.saturating_add(1);
+        let version = shared.last_version;
+        shared.values.insert(key.to_owned(), (value.to_vec(), version));
         Ok(())
     }
 
     fn verify_signature(&self, _: &SignatureCheck<'_>) -> Result<bool, HostCryptoUnavailable> {
         self.host_crypto_calls.set(self.host_crypto_calls.get().saturating_add(1));
         self.host_crypto.ok_or(HostCryptoUnavailable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn shared_memory_is_that_of_envoy() {
+        let one = FakeEnvironment::default();
+        let two = one.another_worker();
+        assert_eq!(one.shared_get("a"), None);
+        assert_eq!(one.shared_set("a", b"1", 0), Ok(()));
+        let (value, version) = two.shared_get("a").unwrap();
+        assert_eq!(value, b"1");
+        assert_eq!(two.shared_set("b", b"x", 77), Ok(()), "a version that is nobody's creates");
+        assert_eq!(two.shared_set("a", b"2", version), Ok(()));
+        assert_eq!(one.shared_set("a", b"3", version), Err(SharedError::Conflict));
+        assert_eq!(
+            one.shared_set("a", b"3", version + 1),
+            Err(SharedError::Conflict),
+            "versions are of the process"
+        );
+        assert_eq!(one.shared_set("a", b"4", 0), Ok(()), "version 0 overwrites");
+        assert_eq!(two.shared_get("a").unwrap().0, b"4");
+    }
+
+    #[test]
+    fn another_worker_can_come_between_a_read_and_a_write() {
+        let one = FakeEnvironment::default();
+        let two = one.another_worker();
+        one.shared_set("a", b"1", 0).unwrap();
+        let (_, version) = one.shared_get("a").unwrap();
+        one.before_shared_set(move || two.shared_set("a", b"2", 0).unwrap());
+        assert_eq!(one.shared_set("a", b"3", version), Err(SharedError::Conflict));
     }
 }
