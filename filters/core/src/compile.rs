@@ -63,6 +63,8 @@ pub struct Compiler {
     pub roles: Roles,
     /// The providers of `authn`, for references to them; empty where the document has no `authn`.
     pub providers: Vec<Name>,
+    /// The consumers that the document names, so that metrics may tell them apart; set by `authn`, as `challenges` is.
+    pub consumers: Vec<String>,
     /// The challenges (RFC 9110 §11.6.1) that `authn` answers 401 with; set when it is compiled, before all other sections. Empty where
     /// no credential of the client's could help.
     pub challenges: Vec<HeaderValue>,
@@ -89,6 +91,7 @@ impl Compiler {
             reasons: ReasonTable::default(),
             roles: Roles::default(),
             providers: Vec::new(),
+            consumers: Vec::new(),
             challenges: Vec::new(),
             seed,
             shared_seed,

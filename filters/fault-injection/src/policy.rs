@@ -1,0 +1,115 @@
+//! The decision of `fault`.
+
+use sluice_core::compile::{Position, Stage};
+use sluice_core::exchange::Exchange;
+use sluice_core::name::Name;
+use sluice_core::reason::{ReasonId, Section};
+use sluice_core::scalar::Percentage;
+use sluice_core::selector::SelectorId;
+use sluice_core::verdict::{LocalReply, Mutations, Verdict};
+use sluice_core::when::CompiledWhen;
+use std::time::Duration;
+
+/// The compiled section.
+pub(crate) struct FaultPolicy {
+    pub(crate) rules: Vec<FaultRule>,
+}
+
+/// A compiled rule.
+pub(crate) struct FaultRule {
+    pub(crate) name: Name,
+    pub(crate) selector: SelectorId,
+    pub(crate) when: CompiledWhen,
+    pub(crate) delay: Option<Delay>,
+    pub(crate) abort: Option<Abort>,
+    pub(crate) shadow: bool,
+}
+
+/// A delay, and for which share of the requests.
+pub(crate) struct Delay {
+    pub(crate) duration: Duration,
+    pub(crate) percent: Percentage,
+    pub(crate) reason: ReasonId,
+}
+
+/// An answer, and for which share of the requests.
+pub(crate) struct Abort {
+    pub(crate) percent: Percentage,
+    pub(crate) reply: LocalReply,
+}
+
+impl Stage for FaultPolicy {
+    fn section(&self) -> Section {
+        Section::Fault
+    }
+
+    fn position(&self) -> Position {
+        Position::Fault
+    }
+
+    fn decide(&self, exchange: &mut Exchange<'_>, _: &mut Mutations) -> Verdict {
+        for rule in &self.rules {
+            if !exchange.matches(rule.selector) {
+                exchange.note(|| format!("rule `{}`: `match` does not hold", rule.name));
+                continue;
+            }
+            if !rule.when.holds(exchange) {
+                exchange.note(|| format!("rule `{}`: `when` does not hold", rule.name));
+                continue;
+            }
+            let verdict = rule.draw(exchange);
+            if !rule.shadow {
+                return verdict;
+            }
+        }
+        Verdict::Continue
+    }
+}
+
+impl FaultRule {
+    /// Draws for the delay and, apart from it, for the abort, as Envoy's own fault filter does: a request may be delayed, aborted, or
+    /// delayed and then aborted. Records what the pipeline does not record itself.
+    fn draw(&self, exchange: &Exchange<'_>) -> Verdict {
+        let delay = self.delay.as_ref().filter(|delay| takes(delay.percent, exchange));
+        let abort = self.abort.as_ref().filter(|abort| takes(abort.percent, exchange));
+        exchange.note(|| {
+            let what = match (delay, abort) {
+                (None, None) => "drawn for nothing".to_owned(),
+                (Some(delay), None) => format!("delayed by {:?}", delay.duration),
+                (None, Some(abort)) => format!("answered {}", abort.reply.status),
+                (Some(delay), Some(abort)) => {
+                    format!("delayed by {:?}, then answered {}", delay.duration, abort.reply.status)
+                }
+            };
+            format!("rule `{}` matches{}: {what}", self.name, if self.shadow { " (shadow)" } else { "" })
+        });
+        if let Some(delay) = delay {
+            exchange.record(delay.reason);
+        }
+        match (delay, abort) {
+            (None, None) => Verdict::Continue,
+            (None, Some(abort)) => {
+                // The pipeline records the reason of an answer; of one that is not given, nobody else.
+                if self.shadow {
+                    exchange.record(abort.reply.reason);
+                }
+                Verdict::Respond(abort.reply.clone())
+            }
+            (Some(delay), abort) => {
+                if let Some(abort) = abort {
+                    exchange.record(abort.reply.reason);
+                }
+                Verdict::Delay { duration: delay.duration, then: abort.map(|abort| abort.reply.clone()) }
+            }
+        }
+    }
+}
+
+/// Whether a request falls within a share. All and nothing need no draw.
+fn takes(share: Percentage, exchange: &Exchange<'_>) -> bool {
+    match share.millionths() {
+        0 => false,
+        _ if share == Percentage::ALL => true,
+        _ => share.takes(exchange.environment().random()),
+    }
+}

@@ -1,0 +1,23 @@
+//! `routing`: which cluster, or which subset of one, a request goes to.
+//!
+//! The decision is carried by request headers that Envoy's own route configuration reads (`cluster_header`, or a header match that
+//! leads to a `metadata_match`), so that timeouts, retries and load balancing stay where they are: in the routes. What a client sends
+//! under these names is always removed.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`config`] | the section, and its compilation |
+//! | `policy` | the decision |
+//! | `split` | shares of requests that stay with their users |
+
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
+#![forbid(unsafe_code)]
+
+pub mod config;
+mod policy;
+mod split;
+
+pub use config::RoutingSection;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! The decision of `routing`.
+
+use crate::split::{Place, Split};
+use sluice_core::compile::{Position, Stage};
+use sluice_core::exchange::Exchange;
+use sluice_core::header::{HeaderName, HeaderValue};
+use sluice_core::header_map::Single;
+use sluice_core::name::Name;
+use sluice_core::reason::{ReasonId, Section};
+use sluice_core::selector::SelectorId;
+use sluice_core::verdict::{Mutations, Verdict};
+use sluice_core::when::CompiledWhen;
+
+/// The compiled section.
+pub(crate) struct RoutingPolicy {
+    pub(crate) owned: OwnedHeaders,
+    pub(crate) rules: Vec<RoutingRule>,
+    /// No rule decided.
+    pub(crate) default: ReasonId,
+}
+
+/// The headers that only this policy may write.
+pub(crate) struct OwnedHeaders {
+    pub(crate) cluster: HeaderName,
+    pub(crate) subset: HeaderName,
+    pub(crate) reserved: Vec<HeaderName>,
+}
+
+/// A compiled rule.
+pub(crate) struct RoutingRule {
+    pub(crate) name: Name,
+    pub(crate) selector: SelectorId,
+    pub(crate) when: CompiledWhen,
+    pub(crate) choice: Choice,
+    pub(crate) shadow: bool,
+}
+
+/// Where a rule sends its requests.
+pub(crate) enum Choice {
+    /// All to one destination.
+    One(Destination),
+    /// Shares of them, each to its own.
+    Split(Split),
+}
+
+/// A destination: the headers that lead there, and the decision's name.
+pub(crate) struct Destination {
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) reason: ReasonId,
+}
+
+impl Stage for RoutingPolicy {
+    fn section(&self) -> Section {
+        Section::Routing
+    }
+
+    fn position(&self) -> Position {
+        Position::Routing
+    }
+
+    fn decide(&self, exchange: &mut Exchange<'_>, mutations: &mut Mutations) -> Verdict {
+        let chosen = self.choose(exchange);
+        let headers = chosen.map_or(&[][..], |destination| &destination.headers);
+        let removed = self.remove_what_clients_sent(headers, exchange, mutations);
+        let mut changed = removed;
+        for (name, value) in headers {
+            // Setting a header costs, and so does finding the route anew: not where all is as it shall be.
+            if exchange.request().headers().single(name.as_str()) != Single::Once(value.as_bytes()) {
+                mutations.set_request_header(name.clone(), value.clone());
+                changed = true;
+            }
+        }
+        if changed {
+            // Envoy has chosen a route by the headers as they came.
+            mutations.clear_route_cache();
+        }
+        Verdict::Continue
+    }
+}
+
+impl RoutingPolicy {
+    /// The destination of the first rule that matches and is not in shadow. Decisions on the way are recorded.
+    fn choose<'p>(&'p self, exchange: &Exchange<'_>) -> Option<&'p Destination> {
+        for rule in &self.rules {
+            if !exchange.matches(rule.selector) {
+                exchange.note(|| format!("rule `{}`: `match` does not hold", rule.name));
+                continue;
+            }
+            if !rule.when.holds(exchange) {
+                exchange.note(|| format!("rule `{}`: `when` does not hold", rule.name));
+                continue;
+            }
+            let Some(destination) = rule.destination(exchange) else { continue };
+            exchange.record(destination.reason);
+            if !rule.shadow {
+                return Some(destination);
+            }
+        }
+        exchange.note(|| "no rule decides: the route is as Envoy's configuration has it".to_owned());
+        exchange.record(self.default);
+        None
+    }
+
+    /// Removes the owned headers, in every spelling, that no rule sets. True if there were any.
+    fn remove_what_clients_sent(
+        &self,
+        set: &[(HeaderName, HeaderValue)],
+        exchange: &Exchange<'_>,
+        mutations: &mut Mutations,
+    ) -> bool {
+        let mut removed = false;
+        for (name, _) in exchange.request().headers().iter() {
+            if !self.owned.iter().any(|owned| same_to_some_servers(owned.as_str().as_bytes(), name)) {
+                continue;
+            }
+            if set.iter().any(|(known, _)| known.as_str().as_bytes() == name) {
+                continue;
+            }
+            if let Some(name) = std::str::from_utf8(name).ok().and_then(|name| HeaderName::new(name).ok()) {
+                exchange.note(|| format!("`{name}`, which the client sent, is removed"));
+                mutations.remove_request_header(name);
+                removed = true;
+            }
+        }
+        removed
+    }
+}
+
+impl OwnedHeaders {
+    fn iter(&self) -> impl Iterator<Item = &HeaderName> {
+        [&self.cluster, &self.subset].into_iter().chain(&self.reserved)
+    }
+}
+
+impl RoutingRule {
+    fn destination(&self, exchange: &Exchange<'_>) -> Option<&Destination> {
+        match &self.choice {
+            Choice::One(destination) => {
+                exchange.note(|| format!("rule `{}` matches{}", self.name, self.in_shadow()));
+                Some(destination)
+            }
+            Choice::Split(split) => {
+                let Place { destination, position, by } = split.place(exchange, self.selector)?;
+                exchange.note(|| {
+                    let place = f64::from(position) / 10_000.0;
+                    let how = match by {
+                        Some(attribute) => format!("by `{attribute}`, and stays there"),
+                        None => "drawn at random".to_owned(),
+                    };
+                    format!(
+                        "rule `{}` matches{}; place in the split: {place} of 100, {how}",
+                        self.name,
+                        self.in_shadow()
+                    )
+                });
+                Some(destination)
+            }
+        }
+    }
+
+    fn in_shadow(&self) -> &'static str {
+        if self.shadow { " (shadow)" } else { "" }
+    }
+}
+
+/// Whether two header names are one to servers that read `_` as `-` (CGI and its descendants).
+fn same_to_some_servers(owned: &[u8], sent: &[u8]) -> bool {
+    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    owned.len() == sent.len() && owned.iter().zip(sent).all(|(left, right)| plain(*left) == plain(*right))
+}

@@ -1,0 +1,232 @@
+//! The section `telemetry`, and its compilation.
+
+use crate::labels::{Label, LabelSet, Labels};
+use crate::trace::TraceStage;
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, Visitor};
+use sluice_core::attribute::Attribute;
+use sluice_core::compile::{Compiler, PolicySection, Stage};
+use sluice_core::exchange::Exchange;
+use sluice_core::list::OneOrMany;
+use sluice_core::problem::FieldPath;
+use sluice_core::scalar::Percentage;
+use std::fmt;
+
+/// `telemetry`: what happened, told to whoever operates the proxy.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct TelemetrySection {
+    /// The W3C trace context of requests.
+    pub trace: TraceConfig,
+    /// Whether each request's decision is published for the access log, as `%FILTER_STATE(wasm.sluice.decision:PLAIN)%`. On by
+    /// default.
+    pub decision: bool,
+    /// Counts responses (`sluice_requests`) by class of status and by these labels; an empty list: by class alone. Without it
+    /// responses are not counted. Needs an edition of the module with `log`.
+    pub labels: Option<Vec<LabelConfig>>,
+}
+
+impl Default for TelemetrySection {
+    fn default() -> Self {
+        Self { trace: TraceConfig::default(), decision: true, labels: None }
+    }
+}
+
+/// `telemetry.trace`: the W3C trace context of requests.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct TraceConfig {
+    /// Whose traces go on.
+    pub context: Context,
+    /// The share of the traces started here that are marked as sampled. 100 by default. A trace that goes on keeps its mark.
+    pub sampling: Percentage,
+}
+
+impl Default for TraceConfig {
+    fn default() -> Self {
+        Self { context: Context::default(), sampling: Percentage::ALL }
+    }
+}
+
+/// Whose traces go on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub enum Context {
+    /// A request with a valid `traceparent` keeps it, unchanged. Any other gets a new one.
+    #[default]
+    Continue,
+    /// Every request gets a new one, whatever it sends: for an edge whose clients must not choose trace ids nor what is sampled.
+    Restart,
+    /// Both headers are left as they are.
+    Off,
+}
+
+/// A label of `sluice_requests`: an attribute alone (`identity.provider`) where the document knows its values, or an object.
+#[derive(Clone, Debug)]
+pub struct LabelConfig {
+    attribute: Attribute,
+    name: Option<String>,
+    values: Option<OneOrMany<String>>,
+}
+
+/// A label with its values.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct LabelObject {
+    /// What is looked at.
+    attribute: Attribute,
+    /// The label's name: letters, digits and `_`. By default the attribute's last part.
+    #[serde(default)]
+    name: Option<String>,
+    /// The values that are told apart; all others count as `other`, and requests without one as `none`. May be left out for
+    /// `identity.consumer`, `identity.provider` and `request.method`, whose values the document knows.
+    #[serde(default)]
+    values: Option<OneOrMany<String>>,
+}
+
+impl<'de> Deserialize<'de> for LabelConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct LabelVisitor;
+        impl<'de> Visitor<'de> for LabelVisitor {
+            type Value = LabelConfig;
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a reference such as `identity.consumer`, or `{ attribute: …, values: [...] }`")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<LabelConfig, E> {
+                let attribute = Attribute::new(text).map_err(E::custom)?;
+                Ok(LabelConfig { attribute, name: None, values: None })
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<LabelConfig, A::Error> {
+                let LabelObject { attribute, name, values } =
+                    LabelObject::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                Ok(LabelConfig { attribute, name, values })
+            }
+        }
+        deserializer.deserialize_any(LabelVisitor)
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for LabelConfig {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "LabelConfig".into()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let attribute = generator.subschema_for::<Attribute>();
+        let object = generator.subschema_for::<LabelObject>();
+        schemars::json_schema!({
+            "description": "A label of `sluice_requests`: an attribute alone, or with its values.",
+            "anyOf": [attribute, object]
+        })
+    }
+}
+
+/// What the section decides besides its stage: the pipeline asks, since it concerns all other sections.
+pub struct TelemetryPolicy {
+    decision: bool,
+    labels: Option<LabelSet>,
+}
+
+impl PolicySection for TelemetrySection {
+    /// The stage of the trace context. What remains is [`TelemetrySection::compile_policy`].
+    fn compile(&self, _: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
+        match self.trace.context {
+            Context::Off => Vec::new(),
+            context => {
+                vec![Box::new(TraceStage::new(context == Context::Restart, self.trace.sampling, compiler))]
+            }
+        }
+    }
+}
+
+impl TelemetrySection {
+    /// Compiles what is not a stage: the decision and the labels of the section, which stands at `path`.
+    pub fn compile_policy(&self, path: &FieldPath, compiler: &mut Compiler) -> TelemetryPolicy {
+        let path = path.field("labels");
+        let labels = self.labels.as_ref().map(|configs| {
+            let labels = configs
+                .iter()
+                .enumerate()
+                .filter_map(|(position, label)| label.compile(&path.index(position), compiler));
+            LabelSet::new(labels.collect(), &path, compiler)
+        });
+        TelemetryPolicy { decision: self.decision, labels }
+    }
+}
+
+impl LabelConfig {
+    fn compile(&self, path: &FieldPath, compiler: &mut Compiler) -> Option<Label> {
+        if let Attribute::PathCapture(_) = self.attribute {
+            let message =
+                format!("`{}` has a value only within a rule, and a label belongs to none", self.attribute);
+            compiler.problems.report(path, message);
+            return None;
+        }
+        let values = match &self.values {
+            Some(values) => values.iter().cloned().collect(),
+            None => known_values(&self.attribute, compiler).or_else(|| {
+                let message = format!(
+                    "which values `{0}` may have is not known; list those that are to be told apart: `{{ attribute: {0}, values: [...] }}`",
+                    self.attribute
+                );
+                compiler.problems.report(path, message);
+                None
+            })?,
+        };
+        let name = self.name.clone().unwrap_or_else(|| default_name(&self.attribute));
+        Label::new(name, self.attribute.clone(), &values, path, compiler)
+    }
+}
+
+/// The values that the document, or the standard, knows beforehand.
+fn known_values(attribute: &Attribute, compiler: &Compiler) -> Option<Vec<String>> {
+    let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
+    match attribute {
+        Attribute::Method => Some(methods.map(str::to_owned).to_vec()),
+        Attribute::Provider => Some(compiler.providers.iter().map(ToString::to_string).collect()),
+        Attribute::Consumer => Some(compiler.consumers.clone()),
+        _ => None,
+    }
+}
+
+/// `consumer` of `identity.consumer`, `x_tenant` of `header.x-tenant`; the two whose last part says too little by their first.
+fn default_name(attribute: &Attribute) -> String {
+    let text = match attribute {
+        Attribute::PeerIdentity => "peer".to_owned(),
+        Attribute::ClientAddress => "client".to_owned(),
+        Attribute::Claim(path) => path.to_string(),
+        Attribute::IdentityAttribute(name)
+        | Attribute::Cookie(name)
+        | Attribute::Query(name)
+        | Attribute::PathCapture(name) => name.clone(),
+        Attribute::Header(name) => name.to_string(),
+        whole => whole.to_string().rsplit('.').next().unwrap_or_default().to_owned(),
+    };
+    text.chars().map(|byte| if byte.is_ascii_alphanumeric() { byte } else { '_' }).collect()
+}
+
+impl TelemetryPolicy {
+    /// Whether the host shall publish each request's decision for the access log.
+    pub fn publishes_decision(&self) -> bool {
+        self.decision
+    }
+
+    /// Whether the host shall call [`TelemetryPolicy::on_complete`] when a request is over.
+    pub fn wants_log(&self) -> bool {
+        self.labels.is_some()
+    }
+
+    /// The labels of a request, for [`TelemetryPolicy::on_complete`]; `None` where responses are not counted.
+    pub fn labels(&self, exchange: &Exchange<'_>) -> Option<Labels> {
+        self.labels.as_ref().map(|set| set.of(exchange))
+    }
+
+    /// A request is over: the name of the counter to increment, if responses are counted. `status` 0: there was no response.
+    pub fn on_complete(&self, labels: &Labels, status: u16) -> Option<String> {
+        self.labels.as_ref().map(|set| set.counter(labels, status))
+    }
+}

@@ -1,0 +1,27 @@
+//! `telemetry`: what happened, told to whoever operates the proxy.
+//!
+//! Three things, each of its own: the W3C trace context, so that a request is one trace over all proxies and services; the decision,
+//! for the access log; and counters of responses with labels of the document's choosing. Decisions themselves are counted whether
+//! there is this section or not.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`config`] | the section, and its compilation |
+//! | [`traceparent`], [`tracestate`] | the headers of W3C Trace Context |
+//! | `trace` | the stage that continues or starts traces |
+//! | `labels` | counters of responses with bounded labels |
+
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
+#![forbid(unsafe_code)]
+
+pub mod config;
+mod labels;
+mod trace;
+pub mod traceparent;
+pub mod tracestate;
+
+pub use config::{TelemetryPolicy, TelemetrySection};
+pub use labels::Labels;
+
+#[cfg(test)]
+mod tests;

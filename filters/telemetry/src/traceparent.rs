@@ -1,0 +1,81 @@
+//! `traceparent` (W3C Trace Context §3.2): `00-<trace id>-<parent id>-<flags>`, all in lower-case hexadecimal.
+
+use std::fmt;
+
+/// A valid `traceparent`, or a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceParent {
+    trace_id: u128,
+    parent_id: u64,
+    flags: u8,
+}
+
+/// The length of version 00: 2 + 32 + 16 + 2 digits and three hyphens. Later versions begin the same (§4.3).
+const LENGTH: usize = 55;
+
+/// The trace is recorded by who started it (§3.2.3.3.1).
+const SAMPLED: u8 = 1;
+
+impl TraceParent {
+    /// Reads a header's value. `None` for anything that the standard says to take for absent: unknown forms, upper case, ids of zeros
+    /// only, the version `ff`. Versions after 00 are read as far as 00 goes, as §4.3 has it.
+    pub fn parse(value: &[u8]) -> Option<Self> {
+        // Optional white space around a value is no part of it (RFC 9110 §5.5).
+        let value = value.trim_ascii();
+        let (fields, more) = value.split_at_checked(LENGTH)?;
+        let mut fields = fields.split(|byte| *byte == b'-');
+        let version = hexadecimal(fields.next()?, 2)?;
+        let trace_id = hexadecimal(fields.next()?, 32)?;
+        let parent_id = hexadecimal(fields.next()?, 16)?;
+        let flags = hexadecimal(fields.next()?, 2)?;
+        let known = match version {
+            0xff => false,
+            0 => more.is_empty(),
+            _ => matches!(more.first(), None | Some(b'-')),
+        };
+        if !known || fields.next().is_some() || trace_id == 0 || parent_id == 0 {
+            return None;
+        }
+        Some(Self { trace_id, parent_id: u64::try_from(parent_id).ok()?, flags: u8::try_from(flags).ok()? })
+    }
+
+    /// The beginning of a trace, from random numbers. Zeros, which would be invalid, become ones.
+    pub fn start(random: [u64; 3], sampled: bool) -> Self {
+        let [high, low, parent] = random;
+        let trace_id = (u128::from(high) << 64) | u128::from(low);
+        Self { trace_id: trace_id.max(1), parent_id: parent.max(1), flags: if sampled { SAMPLED } else { 0 } }
+    }
+
+    /// The trace.
+    pub fn trace_id(&self) -> u128 {
+        self.trace_id
+    }
+
+    /// Whether the trace is recorded by who started it.
+    pub fn is_sampled(&self) -> bool {
+        self.flags & SAMPLED != 0
+    }
+}
+
+impl fmt::Display for TraceParent {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.parent_id, self.flags)
+    }
+}
+
+/// Exactly `digits` lower-case hexadecimal digits, at most 32.
+fn hexadecimal(text: &[u8], digits: usize) -> Option<u128> {
+    if text.len() != digits {
+        return None;
+    }
+    let mut number: u128 = 0;
+    for byte in text {
+        let digit = match byte {
+            b'0'..=b'9' => byte.checked_sub(b'0')?,
+            b'a'..=b'f' => byte.checked_sub(b'a')?.checked_add(10)?,
+            _ => return None,
+        };
+        number = (number << 4) | u128::from(digit);
+    }
+    Some(number)
+}
