@@ -1,7 +1,7 @@
-use super::FakeEnvironment;
 use crate::client::AddressConfig;
 use crate::compile::{Compiler, PolicySection, Stage};
 use crate::decode;
+use crate::environment::Environment;
 use crate::exchange::Exchange;
 use crate::header_map::HeaderMap;
 use crate::identity::Identity;
@@ -68,6 +68,8 @@ pub struct Played {
     pub decisions: Vec<String>,
     /// Who has been proven to call.
     pub identity: Option<Rc<Identity>>,
+    /// What `sluice explain` would tell.
+    pub notes: Vec<String>,
 }
 
 impl Played {
@@ -142,7 +144,7 @@ impl Stand {
     /// # Panics
     /// Where the request could not even be read: a mistake of the test.
     #[allow(clippy::panic)]
-    pub fn play(&self, request: &FakeRequest, environment: &FakeEnvironment) -> Played {
+    pub fn play(&self, request: &FakeRequest, environment: &dyn Environment) -> Played {
         let headers = HeaderMap::from_pairs(request.headers.iter().map(|(name, value)| (name, value)));
         let view = match RequestView::new(&headers) {
             Ok(view) => view,
@@ -151,7 +153,8 @@ impl Stand {
         let mut candidates = Candidates::default();
         self.selectors.find(&view, &mut candidates);
         let mut exchange = Exchange::new(&view, environment, &self.selectors, &candidates, &self.address)
-            .with_identity(request.identity.clone());
+            .with_identity(request.identity.clone())
+            .explained();
         let mut mutations = Mutations::default();
         let mut verdict = Verdict::Continue;
         for stage in &self.stages {
@@ -166,6 +169,7 @@ impl Stand {
         let decisions = exchange.take_decisions();
         let decisions =
             decisions.iter().filter_map(|id| self.reasons.get(*id)).map(ToString::to_string).collect();
-        Played { verdict, mutations, decisions, identity: exchange.identity().cloned() }
+        let notes = exchange.take_notes();
+        Played { verdict, mutations, decisions, identity: exchange.identity().cloned(), notes }
     }
 }
