@@ -106,3 +106,23 @@ fn the_access_log_says_what_was_decided() {
     assert_eq!(gateway.details("/closed/a"), "authz.denied.rule:closed");
     assert_eq!(gateway.decision("/closed/a"), "denied:authz.denied.rule:closed");
 }
+
+#[test]
+fn responses_are_counted_by_class_and_label() {
+    let gateway = Gateway::with_policy(
+        r#"
+version: 1
+authn:
+  providers:
+    - name: partners
+      apiKey: { keys: [{ id: a, sha256: 8649cdebee753898fd50e01408a9e438aa5090249bc3e51b65f33dce973b0873, consumer: acme }] }
+telemetry: { labels: [identity.consumer] }
+"#,
+    );
+    assert_eq!(gateway.send(Request::get("/a").header("x-api-key", "demo-key-acme")).status, 200);
+    assert_eq!(gateway.get("/a").status, 401);
+    let metric = |labels: &[(&str, &str)]| gateway.envoy().metric("sluice_requests", labels).unwrap();
+    wait_until("the counts", Duration::from_secs(5), || metric(&[]) >= 2.0).unwrap();
+    assert_eq!(metric(&[("code_class", "2xx"), ("consumer", "acme")]), 1.0);
+    assert_eq!(metric(&[("code_class", "4xx"), ("consumer", "none")]), 1.0);
+}

@@ -155,8 +155,11 @@ fn address(port: u16) -> Value {
 /// from the name, its second is the value.
 fn stats_tags() -> Value {
     json!([
-        { "tag_name": "section", "regex": r"^wasmcustom\.sluice_.*?(\.section\.([^.]+))" },
-        { "tag_name": "outcome", "regex": r"^wasmcustom\.sluice_.*?(\.outcome\.([^.]+))" },
-        { "tag_name": "reason", "regex": r"^wasmcustom\.sluice_.*?(\.reason\.(.+))$" },
+        { "tag_name": "section", "regex": r"^wasmcustom\.sluice_decisions(\.section\.([^.]+))" },
+        { "tag_name": "outcome", "regex": r"^wasmcustom\.sluice_decisions.*?(\.outcome\.([^.]+))" },
+        { "tag_name": "reason", "regex": r"^wasmcustom\.sluice_decisions.*?(\.reason\.(.+))$" },
+        { "tag_name": "code_class", "regex": r"^wasmcustom\.sluice_requests(\.code_class\.([^.]+))" },
+        { "tag_name": "provider", "regex": r"^wasmcustom\.sluice_requests.*?(\.provider\.([^.]+))" },
+        { "tag_name": "consumer", "regex": r"^wasmcustom\.sluice_requests.*?(\.consumer\.([^.]+))" },
     ])
 }

@@ -48,7 +48,7 @@ pub(super) fn steps(walk: &mut Walk) -> Result<()> {
     let admin = walk.mesh().ports().edge_admin;
     walk.several(
         "Decisions are counted, with section, outcome and reason as labels",
-        &format!("curl -s http://127.0.0.1:{admin}/stats/prometheus | grep ^sluice_decisions"),
+        &format!("curl -s http://127.0.0.1:{admin}/stats/prometheus | grep ^sluice_"),
         |walk| {
             let expected = [
                 ("authn", "denied"),
@@ -73,10 +73,13 @@ pub(super) fn steps(walk: &mut Walk) -> Result<()> {
                     .collect();
                 expected.iter().all(|decision| counted(&lines, *decision))
             });
-            let checks = expected
+            let mut checks: Vec<_> = expected
                 .map(|decision| check(format!("{} {}", decision.0, decision.1), counted(&lines, decision)))
-                .into_iter()
-                .collect();
+                .into();
+            let by_partner = |line: &String| {
+                line.starts_with("sluice_requests{") && line.contains("consumer=\"acme\"") && line.contains("code_class=\"2xx\"")
+            };
+            checks.push(check("answers by partner", lines.iter().any(by_partner)));
             let shown = lines.iter().take(8).cloned().collect();
             Ok((shown, checks))
         },
