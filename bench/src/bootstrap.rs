@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 /// A path whose answer shows what the filters did: see [`routes`].
 pub const PROBE_PATH: &str = "/orders/probe";
 
+/// A path that is routed to a cluster without endpoints: Envoy's answer is 503, and passes the filters that act on routes only.
+pub const ROUTED_PATH: &str = "/orders/routed";
+
 /// The answer's header with the request's `x-user`, as it would have reached the service; `x-probe-team` likewise.
 pub const PROBE_USER: &str = "x-probe-user";
 /// The answer's header with the request's `x-team`.
@@ -35,6 +38,7 @@ pub fn bootstrap(port: u16, filters: &[Value]) -> Value {
                     "typed_config": connection_manager(&filters),
                 }] }],
             }],
+            "clusters": [{ "name": "nobody", "type": "STATIC", "load_assignment": { "cluster_name": "nobody" } }],
         },
     })
 }
@@ -84,6 +88,7 @@ fn routes() -> Value {
                 shown(PROBE_METADATA, "%DYNAMIC_METADATA(sluice.bench:client)%"),
             ],
         },
+        { "match": { "path": ROUTED_PATH }, "route": { "cluster": "nobody" } },
         { "match": { "prefix": "/" }, "direct_response": { "status": 200 } },
     ])
 }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use sluice_integration::static_filter;
 
-use crate::bootstrap::{PROBE_GATEWAY, PROBE_METADATA, PROBE_PATH, PROBE_TEAM, PROBE_USER, STAT_PREFIX};
+use crate::bootstrap::{
+    PROBE_GATEWAY, PROBE_METADATA, PROBE_PATH, PROBE_TEAM, PROBE_USER, ROUTED_PATH, STAT_PREFIX,
+};
 use crate::native::{self, Team, Tokens};
 use crate::policies::{Document, TEAM};
 use crate::probe::Probe;
@@ -239,13 +241,14 @@ fn too_many(request: Vec<u8>) -> Probe {
 
 fn probes_of_six() -> Vec<Probe> {
     let probe = Get::path(PROBE_PATH).client("c-probe").bytes();
-    let cross_origin = Get::path("/orders").header("origin", "https://shop.example.com").bytes();
+    let cross_origin = Get::path(ROUTED_PATH).header("origin", "https://shop.example.com").bytes();
     let mut probes = probes_of_fault();
     probes.extend([
         Probe::status("rbac denies a path", Get::path("/internal/state").bytes(), 403),
         Probe::header("header_to_metadata notes the client", probe.clone(), PROBE_METADATA, "c-probe"),
         Probe::header("header_mutation sets a request header", probe, PROBE_GATEWAY, "edge"),
         Probe::header("header_mutation sets a response header", plain(), "x-served-by", "edge"),
+        // The one of the six that looks at nothing where a route answers by itself.
         Probe::header(
             "cors allows the origin",
             cross_origin,
