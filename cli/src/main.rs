@@ -1,1 +1,14 @@
-fn main() {}
+//! The process around [`sluice_cli`].
+
+use clap::Parser;
+use sluice_cli::Streams;
+use sluice_cli::arguments::Arguments;
+use std::io::{BufWriter, stderr, stdin, stdout};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut streams =
+        Streams { input: &mut stdin().lock(), output: &mut BufWriter::new(stdout().lock()), errors: &mut stderr().lock() };
+    ExitCode::from(sluice_cli::run(&arguments, &mut streams).code())
+}

@@ -142,6 +142,43 @@ impl Node {
         }
     }
 
+    /// The document as JSON text for people: what is short stands on one line.
+    pub fn to_json_lines(&self) -> String {
+        let mut json = String::new();
+        self.write_json_lines(0, &mut json);
+        json
+    }
+
+    fn write_json_lines(&self, indent: usize, json: &mut String) {
+        const SHORT: usize = 100;
+        let whole = self.to_json();
+        let children: Vec<(Option<&str>, &Node)> = match &self.value {
+            Value::List(elements) => elements.iter().map(|element| (None, element)).collect(),
+            Value::Object(entries) => {
+                entries.iter().map(|entry| (Some(entry.key.as_str()), &entry.value)).collect()
+            }
+            _ => Vec::new(),
+        };
+        if children.is_empty() || (whole.len() <= SHORT && indent > 0) {
+            json.push_str(&whole);
+            return;
+        }
+        let (opening, closing) = if matches!(self.value, Value::List(_)) { ('[', ']') } else { ('{', '}') };
+        json.push(opening);
+        for (position, (key, value)) in children.into_iter().enumerate() {
+            json.push_str(if position > 0 { ",\n" } else { "\n" });
+            json.extend(std::iter::repeat_n(' ', indent + 2));
+            if let Some(key) = key {
+                write_text(key, json);
+                json.push_str(": ");
+            }
+            value.write_json_lines(indent + 2, json);
+        }
+        json.push('\n');
+        json.extend(std::iter::repeat_n(' ', indent));
+        json.push(closing);
+    }
+
     /// An empty document.
     pub fn empty() -> Self {
         Self { span: Span::at(Position { line: 1, column: 1 }), value: Value::Null }

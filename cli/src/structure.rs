@@ -27,6 +27,7 @@ pub fn decode<T: DeserializeOwned>(document: &Node) -> Result<T, Vec<Problem>> {
         };
         let found = existing(&rest, problem.path.segments()).to_vec();
         let place = original_path(document, &rest, &found);
+        problem.message = plain(problem.message);
         let missing = missing_field(&problem.message).map(str::to_owned);
         let beyond = problem.path.segments().get(found.len()..).unwrap_or_default();
         problem.path = place.segments().iter().chain(beyond).cloned().collect();
@@ -85,6 +86,23 @@ fn original_path(document: &Node, rest: &Node, path: &[Segment]) -> FieldPath {
         (original, rest) = (found, next);
     }
     result
+}
+
+/// Serde names Rust's types where a user knows ranges.
+fn plain(message: String) -> String {
+    const TYPES: [(&str, &str); 5] = [
+        (", expected u8", ", expected a whole number from 0 to 255"),
+        (", expected u16", ", expected a whole number from 0 to 65535"),
+        (", expected u32", ", expected a whole number from 0 to 4294967295"),
+        (", expected u64", ", expected a whole number, 0 or more"),
+        (", expected f64", ", expected a number"),
+    ];
+    for (end, plain) in TYPES {
+        if let Some(found) = message.strip_suffix(end) {
+            return format!("{found}{plain}");
+        }
+    }
+    message
 }
 
 /// The name in serde's "missing field `name`".

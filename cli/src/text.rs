@@ -33,12 +33,13 @@ impl Span {
 /// ```
 ///
 /// `None` where the text has no such line. Long lines are cut around the place; tabs become blanks and other control characters
-/// a `�`, so that the carets stand right and no file can play tricks with a terminal.
+/// a `�`, so that the carets stand right and no file can play tricks with a terminal. Secrets of keys are not shown: what a check
+/// prints is kept in the logs of a build.
 pub fn excerpt(text: &str, span: Span) -> Option<String> {
     /// What of a line is shown: a policy may hold a key set in one line of JSON.
     const WIDTH: usize = 110;
     let line = text.lines().nth(span.start.line.checked_sub(1)?)?;
-    let shown: Vec<char> = line
+    let shown: Vec<char> = without_secrets(line)
         .chars()
         .map(|character| match character {
             '\t' => ' ',
@@ -59,6 +60,34 @@ pub fn excerpt(text: &str, span: Span) -> Option<String> {
     let carets = "^".repeat(end.min(to).saturating_sub(start).max(1));
     let line = format!("{left}{}{right}", cut.trim_end());
     Some(format!("{:>5} | {line}\n      | {indent}{carets}", span.start.line))
+}
+
+/// `line` with `*` in the place of the secret members of a JSON Web Key (RFC 7518 §6.2.2, §6.3.2, §6.4.1).
+fn without_secrets(line: &str) -> String {
+    const SECRET: [&str; 7] = ["k", "d", "p", "q", "dp", "dq", "qi"];
+    /// Shorter than that is no key.
+    const SHORTEST: usize = 8;
+    let is_word = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
+    let mut shown = String::with_capacity(line.len());
+    let mut rest = line;
+    let mut after_secret = false;
+    while !rest.is_empty() {
+        let end = rest.find(|character| !is_word(character)).unwrap_or(rest.len());
+        let (word, after) = rest.split_at(end);
+        if after_secret && word.len() >= SHORTEST {
+            shown.extend(std::iter::repeat_n('*', word.len()));
+        } else {
+            shown.push_str(word);
+        }
+        let end = after.find(is_word).unwrap_or(after.len());
+        let (between, next) = after.split_at(end);
+        // `k: x`, `"k":"x"`, and `k: "` + `x` alike.
+        let names = between.trim_matches([' ', '\t', '"', '\'']) == ":";
+        after_secret = names && SECRET.contains(&word);
+        shown.push_str(between);
+        rest = next;
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -90,5 +119,17 @@ mod tests {
     #[test]
     fn what_could_play_tricks_with_a_terminal_is_not_printed() {
         assert!(!excerpt("a: \u{1b}[2J\tb", span(1, 1, 2)).unwrap().contains(['\u{1b}', '\t']));
+    }
+
+    #[test]
+    fn secrets_of_keys_are_not_shown() {
+        for (line, shown) in [
+            ("  k: ZGVtby1zZWNyZXQ", "  k: ***************"),
+            (r#"{"kty":"oct","k":"ZGVtby1zZWNyZXQ","kid":"demo-key-1"}"#, r#"{"kty":"oct","k":"***************","kid":"demo-key-1"}"#),
+            ("- { kty: oct, k: 'ZGVtby1zZWNyZXQ', x: public-part }", "- { kty: oct, k: '***************', x: public-part }"),
+            ("kinds: abcdefghijkl # d ok, abcdefghijk", "kinds: abcdefghijkl # d ok, abcdefghijk"),
+        ] {
+            assert_eq!(without_secrets(line), shown);
+        }
     }
 }

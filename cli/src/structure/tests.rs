@@ -83,6 +83,14 @@ fn a_document_that_is_no_object_is_one_problem() {
 }
 
 #[test]
+fn types_of_the_program_are_no_business_of_the_user() {
+    assert_eq!(
+        problems("version: 256"),
+        ["version: invalid value: integer `256`, expected a whole number from 0 to 255"]
+    );
+}
+
+#[test]
 fn nobody_is_buried() {
     let text = format!("version: 1\nrules:\n{}", "- {nme: a}\n".repeat(500));
     assert_eq!(problems(&text).len(), LIMIT);

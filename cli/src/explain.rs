@@ -1,0 +1,105 @@
+//! `sluice explain`: a request, played through the policies as the proxy runs them, with each step and its reason.
+
+mod identity;
+mod redact;
+mod report;
+mod request;
+
+use crate::arguments::ExplainArguments;
+use crate::compile::{Compiled, compile};
+use crate::failure::Failure;
+use crate::source::Source;
+use crate::{Status, Streams, report::write_findings};
+use redact::Secrets;
+use request::PlayedRequest;
+use sluice_core::environment::UnixTime;
+use sluice_core::fake::FakeEnvironment;
+use sluice_pipeline::Explanation;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// A request that has been played.
+pub struct Played {
+    /// The request as the filter saw it.
+    pub request: PlayedRequest,
+    /// What came of it.
+    pub explanation: Explanation,
+    /// The names of all decisions that count, in order.
+    pub decisions: Vec<String>,
+    /// What must not be printed.
+    secrets: Secrets,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When a file can't be read, or an argument means nothing.
+pub fn run(arguments: &ExplainArguments, streams: &mut Streams<'_>) -> Result<Status, Failure> {
+    let source = Source::read(&arguments.file, streams.input)?;
+    let compiled = match compile(&source) {
+        Ok(compiled) => compiled,
+        Err(findings) => {
+            write_findings(&source, &findings, streams.errors)?;
+            return Ok(Status::Wrong);
+        }
+    };
+    let played = play(&compiled, arguments)?;
+    if arguments.json {
+        writeln!(streams.output, "{:#}", report::json(&played))?;
+    } else {
+        report::write_text(&played, streams.output)?;
+    }
+    Ok(Status::Fine)
+}
+
+/// Plays the request of `arguments`.
+///
+/// # Errors
+/// When an argument means nothing.
+pub fn play(compiled: &Compiled, arguments: &ExplainArguments) -> Result<Played, Failure> {
+    let time = match &arguments.time {
+        Some(text) => OffsetDateTime::parse(text, &Rfc3339)
+            .map_err(|_| Failure::new(format!("--time: `{text}` is not a time such as 2026-01-31T12:00:00Z (RFC 3339)")))?,
+        None => {
+            let now = OffsetDateTime::now_utc();
+            now.replace_nanosecond(0).unwrap_or(now)
+        }
+    };
+    let nanoseconds = u64::try_from(time.unix_timestamp_nanos())
+        .map_err(|_| Failure::new("--time: must lie between 1970 and 2554"))?;
+    let identity = arguments.identity.as_deref().map(identity::read).transpose()?;
+    let request = PlayedRequest::new(compiled, arguments, time)?;
+    let secrets = Secrets::of(&request, compiled);
+
+    let mut environment = FakeEnvironment::default()
+        .at(UnixTime::from_nanos(nanoseconds))
+        .with_peer_address(&arguments.source.to_string());
+    if let Some(peer) = &arguments.peer {
+        environment = environment.with_peer_identity(peer);
+    }
+    if let Some(percent) = arguments.random {
+        environment = environment.with_random(draw(percent)?);
+    }
+    let headers = request.header_map();
+    for _ in 1..arguments.repeat {
+        compiled.pipeline.explain(&headers, &environment, identity.clone());
+    }
+    let explanation = compiled.pipeline.explain(&headers, &environment, identity);
+    let reasons = compiled.pipeline.reasons();
+    let decisions = explanation.decided.decisions.iter().filter_map(|id| reasons.get(*id)).map(ToString::to_string);
+    Ok(Played { decisions: decisions.collect(), request, explanation, secrets })
+}
+
+/// The draw, uniform over all of `u64`, that lies at `percent` of its range.
+fn draw(percent: f64) -> Result<u64, Failure> {
+    if !(0.0..=100.0).contains(&percent) {
+        return Err(Failure::new(format!("--random: {percent} is not from 0 to 100")));
+    }
+    // Just above the boundary, as `percent: 5` does not take a draw of 5; `as` saturates.
+    let millionths = (percent * 10_000.0).round() as u128;
+    let draw = (millionths << 64).div_ceil(1_000_000);
+    Ok(u64::try_from(draw).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+use super::*;
+use crate::arguments::Arguments;
+use crate::yaml as reader;
+use clap::Parser;
+
+fn render(document: &str, options: &[&str]) -> (Status, String, String) {
+    let arguments = ["sluice", "render", "envoy", "-", "--module", "/etc/envoy/sluice.wasm"];
+    let arguments = Arguments::parse_from(arguments.iter().chain(options));
+    let (mut output, mut errors) = (Vec::new(), Vec::new());
+    let mut streams = Streams { input: &mut document.as_bytes(), output: &mut output, errors: &mut errors };
+    let status = crate::run(&arguments, &mut streams);
+    (status, String::from_utf8(output).unwrap(), String::from_utf8(errors).unwrap())
+}
+
+fn value(yaml: &str) -> Value {
+    serde_json::from_str(&reader::read(yaml).unwrap().to_json()).unwrap()
+}
+
+const DOCUMENT: &str = "version: 1\ndefinitions: { matches: { é: { paths: [/a] } } }\n";
+const GOOD: &str = "version: 1\ndefinitions: { matches: { a: { paths: [/a, \"/b c\"], headers: { x: 'it''s: \"#1\" \\ é' } } } }\n";
+
+#[test]
+fn the_filter_is_what_envoy_takes_and_holds_the_document() {
+    for format in ["yaml", "json"] {
+        let (status, output, errors) = render(GOOD.replace("/b c", "/b").as_str(), &["--format", format, "--name", "edge"]);
+        assert_eq!((status, errors.as_str()), (Status::Fine, ""));
+        let filter = value(&output);
+        assert_eq!(filter["name"], "edge");
+        let config = &filter["typed_config"]["config"];
+        assert_eq!(config["vm_config"]["code"]["local"]["filename"], "/etc/envoy/sluice.wasm");
+        assert_eq!(config["failure_policy"], "FAIL_RELOAD");
+        assert_eq!(config["reload_config"]["backoff"]["base_interval"], "0.010s");
+        let policy: Value = serde_json::from_str(config["configuration"]["value"].as_str().unwrap()).unwrap();
+        assert_eq!(policy, value(&GOOD.replace("/b c", "/b")));
+    }
+}
+
+#[test]
+fn the_file_of_a_discovery_changes_its_version_with_the_document() {
+    let version = |document: &str| {
+        let (_, output, _) = render(document, &["--ecds"]);
+        let response = value(&output);
+        let resource = &response["resources"][0];
+        assert_eq!(resource["@type"], "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig");
+        assert_eq!(resource["name"], "sluice");
+        response["version_info"].as_str().unwrap().to_owned()
+    };
+    let one = "version: 1";
+    assert_eq!(version(one), version("{\"version\": 1}"));
+    assert_ne!(version(one), version("version: 1\nclient: {}"));
+}
+
+#[test]
+fn a_document_that_does_not_check_is_not_rendered() {
+    let (status, output, errors) = render(DOCUMENT, &[]);
+    assert_eq!((status, output.as_str()), (Status::Wrong, ""));
+    assert!(errors.starts_with("stdin:2:27: definitions.matches"), "{errors}");
+}
+
+#[test]
+fn yaml_reads_back_as_what_was_written() {
+    let values = json!({
+        "plain": "a-b_c/d.e", "empty": "", "yes": "yes", "on": "no", "number": "1", "colon": "a: b", "hash": "a #b", "dash": "- a",
+        "quote": "\"'\\", "unicode": "é😀\u{2028}", "control": "\u{0}\u{7f}\u{85}", "lines": "a:\n  - b\n\"c\": d", "blank": "a\n\nb", "lead": "  a\nb",
+        "end": "a\n", "tab": "a\tb", "cr": "a\r\nb", "list": [1, -2.5, true, null, "x", [], {}, [[1], [{"a": [2]}]], {"b": {"c": "d\ne"}, "f": 1}],
+        "object": {"": 1, "a: b": {"~": []}}
+    });
+    assert_eq!(value(&yaml::write(&values)), values);
+}

@@ -1,0 +1,133 @@
+//! The command as it is typed: what it prints where, and how it ends.
+
+mod command;
+use command::sluice;
+use serde_json::Value;
+use std::path::Path;
+
+const HERE: &str = env!("CARGO_MANIFEST_DIR");
+const GOOD: &str = "version: 1\nauthz:\n  default: deny\n  rules:\n    - { name: read, allow: true, match: { methods: [GET] } }\n";
+
+fn run(arguments: &[&str], input: &str) -> command::Ran {
+    sluice(arguments, input, Path::new(HERE))
+}
+
+/// A module that says this about itself, in a file.
+fn module(folder: &Path, metadata: &str) -> String {
+    let mut bytes = b"\0asm\x01\0\0\0".to_vec();
+    let size = u16::try_from(1 + 6 + metadata.len()).unwrap();
+    bytes.extend([0, (size & 0x7f) as u8 | 0x80, (size >> 7) as u8, 6]);
+    bytes.extend(b"sluice");
+    bytes.extend(metadata.as_bytes());
+    let path = folder.join("module.wasm");
+    std::fs::write(&path, bytes).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn help_of_every_command_shows_examples_and_exit_status() {
+    for command in [&["check"][..], &["explain"], &["render", "envoy"]] {
+        let arguments: Vec<&str> = command.iter().copied().chain(["--help"]).collect();
+        let ran = run(&arguments, "");
+        assert_eq!(ran.code, 0);
+        assert!(ran.output.contains("Examples:") && ran.output.contains("Exit status:"), "{}", ran.output);
+    }
+    assert_eq!(run(&["--version"], "").code, 0);
+}
+
+#[test]
+fn a_wrong_command_line_ends_with_2_and_says_what_to_do() {
+    for (arguments, part) in [
+        (&[][..], "Usage"),
+        (&["chek", "x"], "check"),
+        (&["check"], "FILE"),
+        (&["check", "no-such-file.yaml"], "no-such-file.yaml: No such file"),
+        (&["check", "-", "--module", "Cargo.toml"], "is not a whole WebAssembly module"),
+        (&["explain", "-"], "--path"),
+        (&["explain", "-", "--path", "/", "--header", "nothing"], "`name: value`"),
+        (&["explain", "-", "--path", "/", "--header", ":path: /x"], "--method, --path, --host"),
+        (&["explain", "-", "--path", "/", "--header", "x y: 1"], "not a header name"),
+        (&["explain", "-", "--path", "/", "--header", "x: a\r\nb: c"], "control character"),
+        (&["explain", "-", "--path", "/", "--time", "noon"], "2026-01-31T12:00:00Z"),
+        (&["explain", "-", "--path", "/", "--random", "101"], "from 0 to 100"),
+        (&["explain", "-", "--path", "/", "--source", "nowhere"], "--source"),
+        (&["explain", "-", "--path", "/", "--identity", "{\"princpal\": \"a\"}"], "did you mean `principal`"),
+        (&["explain", "-", "--path", "/", "--identity", "@no-such-file.json"], "no-such-file.json"),
+        (&["render", "envoy", "-"], "--module"),
+    ] {
+        let ran = run(arguments, GOOD);
+        assert_eq!((ran.code, ran.output.as_str()), (2, ""), "{arguments:?}: {}", ran.errors);
+        assert!(ran.errors.contains(part), "{arguments:?}: {}", ran.errors);
+    }
+}
+
+#[test]
+fn a_document_that_is_fine_is_summed_up_in_a_line() {
+    let ran = run(&["check", "-"], GOOD);
+    assert_eq!((ran.code, ran.errors.as_str()), (0, ""));
+    assert_eq!(ran.output, "stdin: fine: authz (rules: 1); 104 B as JSON; sluice-headers.wasm is enough\n");
+}
+
+#[test]
+fn several_files_are_all_told_about() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.yaml"), GOOD).unwrap();
+    std::fs::write(folder.path().join("b.yaml"), "version: 1\nauthx: {}\n").unwrap();
+    std::fs::write(folder.path().join("c.yaml"), b"version: 1\n# \xff\n").unwrap();
+    let ran = sluice(&["check", "a.yaml", "b.yaml", "c.yaml"], "", folder.path());
+    assert_eq!(ran.code, 1);
+    let lines: Vec<&str> = ran.output.lines().collect();
+    assert!(lines[0].starts_with("a.yaml: fine:"), "{}", ran.output);
+    assert!(lines[1].starts_with("b.yaml:2:1: authx: unknown field `authx`"), "{}", ran.output);
+    assert!(ran.output.contains("c.yaml:2:3: the document: not UTF-8"), "{}", ran.output);
+}
+
+#[test]
+fn findings_are_there_for_programs_too() {
+    let ran = run(&["check", "--json", "-"], "version: 1\nauthx: {}\n");
+    assert_eq!(ran.code, 1);
+    let report: Value = serde_json::from_str(&ran.output).unwrap();
+    let problem = &report["files"][0]["problems"][0];
+    assert_eq!((problem["line"].as_u64(), problem["column"].as_u64(), problem["endColumn"].as_u64()), (Some(2), Some(1), Some(6)));
+    assert_eq!((problem["path"].as_str(), problem["suggestion"].as_str()), (Some("authx"), Some("authz")));
+    assert_eq!(report["ok"], false);
+    let ran = run(&["check", "--json", "-"], GOOD);
+    let report: Value = serde_json::from_str(&ran.output).unwrap();
+    assert_eq!(report["files"][0]["document"]["edition"], "sluice-headers");
+}
+
+#[test]
+fn a_large_document_is_warned_about() {
+    let cidrs: Vec<String> = (0..14_000).map(|number| format!("10.{}.{}.0/24", number >> 8, number & 255)).collect();
+    let document = format!("version: 1\ndefinitions: {{ ipLists: {{ many: {{ cidrs: [{}] }} }} }}\n", cidrs.join(", "));
+    let ran = run(&["check", "-"], &document);
+    assert_eq!(ran.code, 0, "{}", ran.output);
+    assert!(ran.output.contains("stdin: warning: ") && ran.output.contains("kubectl"), "{}", ran.output);
+}
+
+#[test]
+fn a_module_says_whether_it_can_run_a_document() {
+    let folder = tempfile::tempdir().unwrap();
+    let release = env!("CARGO_PKG_VERSION");
+    let fits = format!(r#"{{"version":"{release}","edition":"sluice-auth","sections":["authn","authz"],"callbacks":["proxy_on_request_headers"]}}"#);
+    let module_file = module(folder.path(), &fits);
+    assert_eq!(run(&["check", "-", "--module", &module_file], GOOD).code, 0);
+
+    let other = fits.replace(r#""authn","authz""#, r#""rateLimit""#).replace("sluice-auth", "sluice-rate-limit").replace(release, "0.0.1");
+    let module_file = module(folder.path(), &other);
+    let ran = run(&["check", "-", "--module", &module_file], GOOD);
+    assert_eq!(ran.code, 1);
+    assert!(ran.output.starts_with("stdin:2:1: authz: the module `sluice-rate-limit` does not accept this section; it accepts `rateLimit`"), "{}", ran.output);
+    assert!(ran.output.contains("warning: the module is of release 0.0.1"), "{}", ran.output);
+    let ran = run(&["render", "envoy", "-", "--module", &module_file], GOOD);
+    assert_eq!((ran.code, ran.output.as_str()), (1, ""));
+    assert!(ran.errors.contains("does not accept this section"), "{}", ran.errors);
+}
+
+#[test]
+fn the_schema_is_json() {
+    let ran = run(&["schema"], "");
+    assert_eq!(ran.code, 0);
+    let schema: Value = serde_json::from_str(&ran.output).unwrap();
+    assert_eq!(schema["title"], "Sluice policy document");
+}
