@@ -1,0 +1,119 @@
+//! The shape of the policy document.
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer};
+use sluice_core::client::ClientSection;
+use sluice_core::compile::{Compiler, PolicySection, Stage};
+use sluice_core::list::{OneOrMany, OrderedMap};
+use sluice_core::name::Name;
+use sluice_core::network::Cidr;
+use sluice_core::problem::FieldPath;
+use sluice_core::selector::Match;
+
+/// Makes [`Document`] from one line per section: the document's field, the section's type, what its schema says.
+macro_rules! sections {
+    ($($(#[$attribute:meta])* $feature:literal $field:ident $name:literal: $type:ty;)*) => {
+        /// A policy document, version 1.
+        #[derive(Clone, Debug, Deserialize)]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+        #[serde(deny_unknown_fields, rename_all = "camelCase")]
+        pub struct Document {
+            /// The version of the document's grammar: 1.
+            #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1)))]
+            #[serde(deserialize_with = "version")]
+            pub version: u64,
+            /// Who is calling, before any proof.
+            #[serde(default)]
+            pub client: ClientSection,
+            /// Named things that sections refer to.
+            #[serde(default)]
+            pub definitions: Definitions,
+            $(
+                $(#[$attribute])*
+                #[cfg(feature = $feature)]
+                #[serde(default, rename = $name)]
+                pub $field: Option<$type>,
+            )*
+        }
+
+        /// The sections that this edition knows, besides `version`, `client` and `definitions`.
+        pub const SECTIONS: &[&str] = &[$(#[cfg(feature = $feature)] $name,)*];
+
+        impl Document {
+            /// Compiles every section into its stages, in no particular order.
+            pub(crate) fn stages(&self, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
+                #[allow(unused_mut, reason = "an edition may have no section at all")]
+                let mut stages: Vec<Box<dyn Stage>> = Vec::new();
+                $(
+                    #[cfg(feature = $feature)]
+                    if let Some(section) = &self.$field {
+                        stages.extend(section.compile(&FieldPath::root().field($name), compiler));
+                    }
+                )*
+                let _ = compiler;
+                stages
+            }
+
+            /// The names of the sections that the document has.
+            pub fn sections(&self) -> Vec<&'static str> {
+                let mut names = Vec::new();
+                $(
+                    #[cfg(feature = $feature)]
+                    if self.$field.is_some() {
+                        names.push($name);
+                    }
+                )*
+                names.shrink_to_fit();
+                names
+            }
+        }
+    };
+}
+
+// A section: the cargo feature that has it, its field, its name in the document, its type.
+sections! {
+    /// Authentication: who is calling, with proof.
+    "auth" authn "authn": sluice_authn::AuthnSection;
+    /// Authorization: who may do what.
+    "auth" authz "authz": sluice_authz::AuthzSection;
+    /// Rate limits.
+    "rate-limit" rate_limit "rateLimit": sluice_rate_limit::RateLimitSection;
+    /// Routing to clusters and subsets.
+    "header-routing" routing "routing": sluice_header_routing::RoutingSection;
+    /// Fault injection.
+    "fault-injection" fault "fault": sluice_fault_injection::FaultSection;
+    /// Trace context, decisions in the log, labels of metrics.
+    "telemetry" telemetry "telemetry": sluice_telemetry::TelemetrySection;
+}
+
+/// `definitions`: named things that sections refer to.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Definitions {
+    /// Named matches, for `use` in a `match`.
+    pub matches: OrderedMap<Name, Match>,
+    /// Named lists of networks, for `client.ipLists` in a `match`.
+    pub ip_lists: OrderedMap<Name, IpList>,
+}
+
+/// A list of networks.
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct IpList {
+    /// Ranges and addresses.
+    pub cidrs: OneOrMany<Cidr>,
+}
+
+fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    // A protobuf Struct holds every number as a double.
+    let version = f64::deserialize(deserializer)?;
+    if version == 1.0 {
+        Ok(1)
+    } else {
+        Err(de::Error::custom(format!(
+            "version {version} of the document is not known; this module reads version 1"
+        )))
+    }
+}

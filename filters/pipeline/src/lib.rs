@@ -1,0 +1,34 @@
+//! The policy document as a whole, and its policies in their fixed order.
+//!
+//! [`Document`] is the document's shape; [`Pipeline`] what it compiles to. The module in the proxy and the `sluice` command run the
+//! very same pipeline; they differ in the [`Environment`](sluice_core::environment::Environment) that they bring.
+//!
+//! The order of execution is that of [`Position`](sluice_core::compile::Position): trace context, limits that need no identity,
+//! authentication, authorization, limits by identity, routing, faults. Changes that policies ask for are gathered and applied once.
+//!
+//! Adding a policy is a crate and a line in `sections!` in `document.rs`; see `docs/adding-a-policy.md`.
+
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
+#![forbid(unsafe_code)]
+
+mod document;
+mod explain;
+mod pipeline;
+mod reply;
+
+pub use document::{Definitions, Document, IpList, SECTIONS};
+pub use explain::{Explanation, StageExplanation};
+pub use pipeline::{Action, Decided, Pipeline, Scratch, Seeds};
+pub use reply::Reply;
+
+/// Labels of a request, kept by the host until the request is over.
+#[cfg(feature = "telemetry")]
+pub use sluice_telemetry::Labels;
+
+/// Labels of a request: this edition has none.
+#[cfg(not(feature = "telemetry"))]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Labels {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,279 @@
+//! A compiled document, and what it does with a request.
+
+use crate::Labels;
+use crate::document::Document;
+use crate::reply::Reply;
+use sluice_core::client::AddressConfig;
+use sluice_core::compile::{Compiler, Stage};
+use sluice_core::decode;
+use sluice_core::environment::Environment;
+use sluice_core::exchange::Exchange;
+use sluice_core::header_map::HeaderMap;
+use sluice_core::problem::{Problem, Problems};
+use sluice_core::reason::{Outcome, ReasonId, ReasonTable, Section};
+use sluice_core::request::{RequestView, Unreadable};
+use sluice_core::selector::{Candidates, SelectorBuilder, SelectorIndex};
+use sluice_core::verdict::{LocalReply, Mutations, Verdict};
+use std::time::Duration;
+
+/// Numbers that a client must not foresee.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Seeds {
+    /// New for each configuration and worker.
+    pub local: u64,
+    /// The same for all workers of a proxy: for keys in their shared memory.
+    pub shared: u64,
+}
+
+/// A compiled document.
+pub struct Pipeline {
+    pub(crate) stages: Vec<Box<dyn Stage>>,
+    pub(crate) selectors: SelectorIndex,
+    pub(crate) address: AddressConfig,
+    reasons: ReasonTable,
+    unreadable: Vec<(&'static str, ReasonId)>,
+    #[cfg(feature = "telemetry")]
+    telemetry: Option<sluice_telemetry::TelemetryPolicy>,
+}
+
+/// Memory that requests of one worker use one after another.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    candidates: Candidates,
+}
+
+/// What was decided about a request.
+#[derive(Debug)]
+pub struct Decided {
+    /// What to do with it.
+    pub action: Action,
+    /// What to change, before it goes on: headers of the request and, later, of the response.
+    pub mutations: Mutations,
+    /// Every decision, in order: each is to be counted.
+    pub decisions: Vec<ReasonId>,
+    /// For the access log: `allowed`, `denied:authn.token_expired` …; empty unless [`Pipeline::publishes_decision`].
+    pub summary: String,
+    /// To be given to [`Pipeline::on_complete`] when the request is over.
+    pub labels: Option<Labels>,
+}
+
+/// What to do with a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Let it go on.
+    Continue,
+    /// Answer it.
+    Respond(Reply),
+    /// Let it wait, then answer it or let it go on.
+    Delay {
+        /// How long.
+        duration: Duration,
+        /// The answer that follows; without one the request goes on.
+        then: Option<Reply>,
+    },
+}
+
+impl Pipeline {
+    /// Reads and compiles a document.
+    ///
+    /// # Errors
+    /// All that is wrong with it, or the first thing that does not even fit its shape.
+    pub fn from_json(json: &[u8], seeds: Seeds) -> Result<Self, Problems> {
+        if json.trim_ascii().is_empty() {
+            return Err(Problems::from(Problem {
+                path: sluice_core::problem::FieldPath::root(),
+                message: "is empty; the smallest document is `{\"version\": 1}`".to_owned(),
+                suggestion: None,
+            }));
+        }
+        let document: Document = decode::from_json(json)?;
+        Self::from_document(&document, seeds)
+    }
+
+    /// Compiles a document.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub fn from_document(document: &Document, seeds: Seeds) -> Result<Self, Problems> {
+        let lists = document.definitions.ip_lists.iter();
+        let lists = lists.map(|(name, list)| (name.clone(), list.cidrs.iter().copied().collect())).collect();
+        let selectors = SelectorBuilder::new(document.definitions.matches.clone(), lists);
+        let mut compiler = Compiler::new(selectors, seeds.local, seeds.shared);
+        compiler.selectors.compile_definitions(&mut compiler.problems);
+        let unreadable = Unreadable::REASONS
+            .map(|text| (text, compiler.reason(Section::Request, Outcome::Denied, text)))
+            .to_vec();
+        // What `when` of any section may refer to.
+        #[cfg(feature = "auth")]
+        {
+            let path = sluice_core::problem::FieldPath::root();
+            if let Some(authn) = &document.authn {
+                compiler.providers = authn.provider_names();
+            }
+            if let Some(authz) = &document.authz {
+                let path = path.field("authz").field("roles");
+                compiler.roles =
+                    sluice_core::roles::Roles::compile(&authz.roles, &path, &mut compiler.problems);
+            }
+        }
+        let mut stages = document.stages(&mut compiler);
+        stages.sort_by_key(|stage| stage.position());
+        #[cfg(feature = "telemetry")]
+        let telemetry = document.telemetry.as_ref().map(|section| {
+            section.compile_policy(&sluice_core::problem::FieldPath::root().field("telemetry"), &mut compiler)
+        });
+        if !compiler.problems.is_empty() {
+            return Err(compiler.problems);
+        }
+        Ok(Self {
+            stages,
+            selectors: compiler.selectors.finish(),
+            address: document.client.address.clone(),
+            reasons: compiler.reasons,
+            unreadable,
+            #[cfg(feature = "telemetry")]
+            telemetry,
+        })
+    }
+
+    /// Whether there is nothing to ask: the host need not even read headers.
+    pub fn is_empty(&self) -> bool {
+        self.stages.is_empty() && !self.publishes_decision() && !self.wants_log()
+    }
+
+    /// All decisions that the document can make; their positions are those of [`ReasonId::index`].
+    pub fn reasons(&self) -> &ReasonTable {
+        &self.reasons
+    }
+
+    /// Whether the host shall publish [`Decided::summary`] for the access log.
+    pub fn publishes_decision(&self) -> bool {
+        #[cfg(feature = "telemetry")]
+        return self.telemetry.as_ref().is_some_and(|telemetry| telemetry.publishes_decision());
+        #[cfg(not(feature = "telemetry"))]
+        return false;
+    }
+
+    /// Whether the host shall call [`Pipeline::on_complete`] when a request is over.
+    pub fn wants_log(&self) -> bool {
+        #[cfg(feature = "telemetry")]
+        return self.telemetry.as_ref().is_some_and(|telemetry| telemetry.wants_log());
+        #[cfg(not(feature = "telemetry"))]
+        return false;
+    }
+
+    /// Decides about a request.
+    pub fn on_request(
+        &self,
+        headers: &HeaderMap,
+        environment: &dyn Environment,
+        scratch: &mut Scratch,
+    ) -> Decided {
+        let request = match RequestView::new(headers) {
+            Ok(request) => request,
+            Err(unreadable) => return self.refuse(unreadable),
+        };
+        self.selectors.find(&request, &mut scratch.candidates);
+        let mut exchange =
+            Exchange::new(&request, environment, &self.selectors, &scratch.candidates, &self.address);
+        let mut mutations = Mutations::default();
+        let mut verdict = Verdict::Continue;
+        for stage in &self.stages {
+            verdict = stage.decide(&mut exchange, &mut mutations);
+            if verdict != Verdict::Continue {
+                break;
+            }
+        }
+        self.conclude(&exchange, verdict, mutations)
+    }
+
+    /// What a request's end adds to the counters: the name of the one to increment, if the document counts responses.
+    pub fn on_complete(&self, labels: &Labels, status: u16) -> Option<String> {
+        #[cfg(feature = "telemetry")]
+        return self.telemetry.as_ref()?.on_complete(labels, status);
+        #[cfg(not(feature = "telemetry"))]
+        {
+            let _ = (status, &self.reasons);
+            match *labels {}
+        }
+    }
+
+    pub(crate) fn conclude(
+        &self,
+        exchange: &Exchange<'_>,
+        verdict: Verdict,
+        mutations: Mutations,
+    ) -> Decided {
+        if let Verdict::Respond(reply) = &verdict {
+            exchange.record(reply.reason);
+        }
+        let grpc = || exchange.request().is_grpc();
+        let render = |reply: &LocalReply| Reply::render(reply, &self.reasons, grpc());
+        let action = match &verdict {
+            Verdict::Continue => Action::Continue,
+            Verdict::Respond(reply) => Action::Respond(render(reply)),
+            Verdict::Delay { duration, then } => {
+                Action::Delay { duration: *duration, then: then.as_ref().map(render) }
+            }
+        };
+        let decisions = exchange.take_decisions();
+        let summary =
+            if self.publishes_decision() { self.summary(&verdict, &decisions) } else { String::new() };
+        #[cfg(feature = "telemetry")]
+        let labels = self.telemetry.as_ref().and_then(|telemetry| telemetry.labels(exchange));
+        #[cfg(not(feature = "telemetry"))]
+        let labels = None;
+        Decided { action, mutations, decisions, summary, labels }
+    }
+
+    pub(crate) fn refuse(&self, unreadable: Unreadable) -> Decided {
+        let reason = self.unreadable.iter().find(|(text, _)| *text == unreadable.reason()).map(|(_, id)| *id);
+        // Every reason of `Unreadable` is registered when the document is compiled.
+        let decisions: Vec<ReasonId> = reason.into_iter().collect();
+        let reply = Reply {
+            status: 400,
+            details: format!("request.{}", unreadable.reason()),
+            headers: Vec::new(),
+            body: Vec::new(),
+            grpc_status: None,
+        };
+        let reply = match reason {
+            Some(reason) => {
+                Reply::render(&LocalReply::new(400, reason, unreadable.to_string()), &self.reasons, false)
+            }
+            None => reply,
+        };
+        let summary =
+            if self.publishes_decision() { format!("denied:{}", reply.details) } else { String::new() };
+        Decided {
+            action: Action::Respond(reply),
+            mutations: Mutations::default(),
+            decisions,
+            summary,
+            labels: None,
+        }
+    }
+
+    /// `denied:<reason>` for an answer, otherwise `allowed`, followed by what was changed or would have been (shadow).
+    fn summary(&self, verdict: &Verdict, decisions: &[ReasonId]) -> String {
+        let denied = match verdict {
+            Verdict::Respond(reply) | Verdict::Delay { then: Some(reply), .. } => {
+                self.reasons.get(reply.reason)
+            }
+            Verdict::Continue | Verdict::Delay { then: None, .. } => None,
+        };
+        let mut summary = match denied {
+            Some(reason) => format!("denied:{reason}"),
+            None => "allowed".to_owned(),
+        };
+        for reason in decisions.iter().filter_map(|id| self.reasons.get(*id)) {
+            if matches!(reason.outcome, Outcome::Changed | Outcome::Shadow) {
+                summary.push(',');
+                summary.push_str(reason.outcome.as_str());
+                summary.push(':');
+                summary.push_str(&reason.to_string());
+            }
+        }
+        summary
+    }
+}

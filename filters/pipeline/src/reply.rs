@@ -1,0 +1,107 @@
+//! From a policy's answer to what goes over the wire.
+
+use serde::Serialize;
+use sluice_core::header::{HeaderName, HeaderValue};
+use sluice_core::reason::ReasonTable;
+use sluice_core::verdict::LocalReply;
+
+/// An answer, ready for the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// 200 to 599; for gRPC the host answers 200 with trailers.
+    pub status: u16,
+    /// For Envoy's response-code details: the reason, without blanks.
+    pub details: String,
+    /// Headers, those of the body among them.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// `application/problem+json` (RFC 9457), or for gRPC the plain message.
+    pub body: Vec<u8>,
+    /// The gRPC status, if the request was gRPC.
+    pub grpc_status: Option<u8>,
+}
+
+/// The members of a problem (RFC 9457 §3.1), and `reason` as an extension (§3.2). `type` is left out: `about:blank`, so `title` is the
+/// status' phrase.
+#[derive(Serialize)]
+struct ProblemDetails<'p> {
+    title: &'p str,
+    status: u16,
+    detail: &'p str,
+    reason: &'p str,
+}
+
+impl Reply {
+    /// Renders a policy's answer to a request that is gRPC or not.
+    pub(crate) fn render(reply: &LocalReply, reasons: &ReasonTable, grpc: bool) -> Self {
+        let details = reasons.get(reply.reason).map(ToString::to_string).unwrap_or_default();
+        let mut headers = reply.headers.clone();
+        if grpc {
+            let grpc_status = Some(reply.grpc_status.unwrap_or_else(|| grpc_status(reply.status)));
+            return Self {
+                status: reply.status,
+                details,
+                headers,
+                body: reply.detail.as_bytes().to_vec(),
+                grpc_status,
+            };
+        }
+        let problem = ProblemDetails {
+            title: phrase(reply.status),
+            status: reply.status,
+            detail: &reply.detail,
+            reason: &details,
+        };
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::new("content-type"), HeaderValue::new(b"application/problem+json"))
+        {
+            headers.push((name, value));
+        }
+        Self { status: reply.status, details, headers, body, grpc_status: None }
+    }
+}
+
+/// The gRPC status for a policy's HTTP status. As Envoy maps them (grpc/status.cc), but for the answers that are decisions of a
+/// policy rather than failures on the way: 400 is INVALID_ARGUMENT and 429 RESOURCE_EXHAUSTED.
+const fn grpc_status(status: u16) -> u8 {
+    match status {
+        400 => 3,
+        401 => 16,
+        403 => 7,
+        404 => 12,
+        429 => 8,
+        502..=504 => 14,
+        _ => 2,
+    }
+}
+
+/// The phrase of a status (RFC 9110 §15, RFC 6585): of those that policies commonly give.
+const fn phrase(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        418 => "I'm a teapot",
+        422 => "Unprocessable Content",
+        425 => "Too Early",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        200..=299 => "Success",
+        300..=399 => "Redirection",
+        400..=499 => "Client Error",
+        _ => "Server Error",
+    }
+}

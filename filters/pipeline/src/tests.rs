@@ -1,0 +1,175 @@
+use super::*;
+use serde_json::{Value, json};
+use sluice_core::fake::FakeEnvironment;
+use sluice_core::header_map::HeaderMap;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+const SEEDS: Seeds = Seeds { local: 1, shared: 2 };
+
+fn compile(document: &Value) -> Result<Pipeline, String> {
+    Pipeline::from_json(document.to_string().as_bytes(), SEEDS).map_err(|problems| problems.to_string())
+}
+
+fn pipeline(document: Value) -> Pipeline {
+    compile(&document).unwrap()
+}
+
+fn request(path: &str, extra: &[(&str, &str)]) -> HeaderMap {
+    let base = [(":method", "GET"), (":path", path), (":authority", "api.example.com")];
+    HeaderMap::from_pairs(base.into_iter().chain(extra.iter().copied()))
+}
+
+fn reasons(pipeline: &Pipeline, decided: &Decided) -> Vec<String> {
+    decided.decisions.iter().map(|id| pipeline.reasons().get(*id).unwrap().to_string()).collect()
+}
+
+fn status(decided: &Decided) -> Option<u16> {
+    match &decided.action {
+        Action::Respond(reply) | Action::Delay { then: Some(reply), .. } => Some(reply.status),
+        Action::Continue | Action::Delay { then: None, .. } => None,
+    }
+}
+
+/// A key `secret`, limits before and after authentication, a rule, a route.
+fn whole() -> Value {
+    json!({
+        "version": 1,
+        "authn": {
+            "providers": [{ "name": "partners", "apiKey": {
+                "from": [{ "header": "x-api-key" }],
+                "keys": [{
+                    "id": "acme-2026", "consumer": "acme", "roles": ["reader"],
+                    "sha256": "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b"
+                }]
+            } }],
+            "rules": [{ "name": "all", "require": { "any": ["partners"] } }]
+        },
+        "authz": {
+            "roles": { "reader": { "permissions": ["orders:read"] } },
+            "rules": [{ "name": "read", "allow": true, "match": { "paths": ["/orders/**"] }, "when": { "permissions": ["orders:read"] } }]
+        },
+        "rateLimit": { "rules": [
+            { "name": "per-consumer", "key": ["identity.consumer"], "limit": "2/min" },
+            { "name": "flood", "key": ["client.address"], "limit": "5/min" }
+        ] },
+        "routing": { "rules": [{ "name": "canary", "when": { "consumers": ["acme"] }, "subset": "v2" }] }
+    })
+}
+
+#[test]
+fn an_empty_document_asks_nothing() {
+    let pipeline = pipeline(json!({ "version": 1 }));
+    assert!(pipeline.is_empty());
+    let decided = pipeline.decide(&request("/a/../b", &[]), &FakeEnvironment::default());
+    assert_eq!(status(&decided), Some(400), "asked all the same, it refuses what can't be read");
+}
+
+#[test]
+fn a_document_that_is_none_says_what_the_smallest_is() {
+    for (text, expected) in [
+        ("", r#"the smallest document is `{"version": 1}`"#),
+        ("{}", "missing field `version`"),
+        (r#"{"version":2}"#, "version: version 2 of the document is not known"),
+        (r#"{"version":1,"autn":{}}"#, "did you mean `authn`?"),
+        ("[]", "invalid"),
+    ] {
+        let problems = Pipeline::from_json(text.as_bytes(), SEEDS).err().unwrap().to_string();
+        assert!(problems.contains(expected), "{text}: {problems}");
+    }
+    assert!(Pipeline::from_json(br#"{"version":1.0}"#, SEEDS).is_ok(), "a protobuf Struct has doubles only");
+}
+
+#[test]
+fn what_is_wrong_in_several_sections_is_said_at_once() {
+    let mut document = whole();
+    document["authz"]["rules"][0]["when"]["permissions"] = json!(["orders:reed"]);
+    document["routing"]["rules"][0]["match"] = json!({ "use": ["nothing"] });
+    let problems = compile(&document).err().unwrap();
+    assert!(problems.contains("authz.rules[0].when.permissions[0]: `orders:reed`"), "{problems}");
+    assert!(problems.contains("did you mean `orders:read`?"), "{problems}");
+    assert!(problems.contains("routing.rules[0].match.use[0]: `nothing`"), "{problems}");
+}
+
+#[test]
+fn stages_are_asked_in_the_fixed_order_and_the_first_answer_ends_it() {
+    let pipeline = pipeline(whole());
+    let environment = FakeEnvironment::default().with_peer_address("192.0.2.1");
+    let good = request("/orders/7", &[("x-api-key", "secret")]);
+    let decided = pipeline.decide(&good, &environment);
+    assert_eq!(decided.action, Action::Continue);
+    let sections: Vec<String> = reasons(&pipeline, &decided)
+        .iter()
+        .map(|reason| reason.split('.').next().unwrap().to_owned())
+        .collect();
+    let mut expected: Vec<&str> = vec!["authn", "authz", "routing"];
+    expected.retain(|section| sections.iter().any(|found| found == section));
+    assert_eq!(expected, ["authn", "authz", "routing"], "{sections:?}");
+    assert!(decided.mutations.clears_route_cache());
+
+    let nobody = pipeline.decide(&request("/orders/7", &[]), &environment);
+    assert_eq!(status(&nobody), Some(401), "authentication comes before authorization");
+    let elsewhere = pipeline.decide(&request("/elsewhere", &[("x-api-key", "secret")]), &environment);
+    assert_eq!(status(&elsewhere), Some(403));
+    assert_eq!(status(&pipeline.decide(&good, &environment)), None);
+    assert_eq!(status(&pipeline.decide(&good, &environment)), Some(429), "the consumer's two are used up");
+    assert_eq!(
+        status(&pipeline.decide(&request("/orders/7", &[]), &environment)),
+        Some(429),
+        "the address' five, before authentication"
+    );
+}
+
+#[test]
+fn an_answer_is_a_problem_document_with_its_reason() {
+    let pipeline = pipeline(whole());
+    let environment = FakeEnvironment::default().with_peer_address("192.0.2.1");
+    let decided = pipeline.decide(&request("/elsewhere", &[("x-api-key", "secret")]), &environment);
+    let Action::Respond(reply) = decided.action else { panic!("{:?}", decided.action) };
+    let body: Value = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!((&body["status"], &body["title"]), (&json!(403), &json!("Forbidden")));
+    assert_eq!(body["reason"], json!(reply.details));
+    assert!(reply.details.starts_with("authz.") && !reply.details.contains(' '), "{}", reply.details);
+    assert!(reply.headers.iter().any(|(name, value)| {
+        name.as_str() == "content-type" && value.as_bytes() == b"application/problem+json"
+    }));
+}
+
+#[test]
+fn a_grpc_request_gets_a_status_and_a_plain_message() {
+    let pipeline = pipeline(whole());
+    let headers = request("/orders/7", &[("content-type", "application/grpc")]);
+    let decided = pipeline.decide(&headers, &FakeEnvironment::default());
+    let Action::Respond(reply) = decided.action else { panic!("{:?}", decided.action) };
+    assert_eq!(reply.grpc_status, Some(16));
+    assert!(!reply.body.starts_with(b"{"), "{}", String::from_utf8_lossy(&reply.body));
+}
+
+#[test]
+fn a_request_without_a_single_reading_is_refused_before_any_rule() {
+    let pipeline = pipeline(whole());
+    for path in ["/orders/..;/admin", "/orders/%2e%2e/admin", "//orders/7"] {
+        let decided =
+            pipeline.decide(&request(path, &[("x-api-key", "secret")]), &FakeEnvironment::default());
+        assert_eq!(status(&decided), Some(400), "{path}");
+        assert_eq!(reasons(&pipeline, &decided), ["request.ambiguous_path"]);
+    }
+}
+
+#[test]
+fn an_explanation_decides_as_the_proxy_does_and_says_how() {
+    let pipeline = pipeline(whole());
+    let headers = request("/orders/7", &[("x-api-key", "secret")]);
+    let explanation = pipeline.explain(&headers, &FakeEnvironment::default(), None);
+    let decided = pipeline.decide(&headers, &FakeEnvironment::default());
+    assert_eq!(explanation.decided.action, decided.action);
+    assert_eq!(explanation.decided.decisions, decided.decisions);
+    assert_eq!(explanation.identity.unwrap().consumer.as_deref(), Some("acme"));
+    assert!(
+        explanation.stages.iter().all(|stage| stage.asked && !stage.notes.is_empty()),
+        "{:?}",
+        explanation.stages
+    );
+    let written = format!("{:?}", explanation.stages);
+    assert!(!written.contains("secret"), "a credential is never noted: {written}");
+}
