@@ -50,7 +50,8 @@ pub fn change_response(headers: &[(HeaderName, HeaderValue)]) -> HostResult<()> 
 /// The first refusal.
 pub fn answer(reply: &Reply) -> HostResult<()> {
     let pairs = reply.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let headers = if reply.headers.is_empty() { Vec::new() } else { HeaderMap::from_pairs(pairs).take_buffer() };
+    let headers =
+        if reply.headers.is_empty() { Vec::new() } else { HeaderMap::from_pairs(pairs).take_buffer() };
     let response = LocalResponse {
         status: reply.status,
         details: &reply.details,

@@ -17,10 +17,10 @@ pub mod stand_in;
 use stand_in as host;
 
 pub use host::{
-    add_header, call_foreign_function, close_request, continue_request, define_counter, fill_random, header_pairs,
-    increment_counter, log, monotonic_nanoseconds, plugin_configuration, property, remove_header, replace_header,
-    send_local_response, set_effective_context, set_property, set_shared_data, set_tick_period, shared_data,
-    unix_nanoseconds,
+    add_header, call_foreign_function, close_request, continue_request, define_counter, fill_random,
+    header_pairs, increment_counter, log, monotonic_nanoseconds, plugin_configuration, property,
+    remove_header, replace_header, send_local_response, set_effective_context, set_property, set_shared_data,
+    set_tick_period, shared_data, unix_nanoseconds,
 };
 
 /// Which headers a call is about; the value is the ABI's.

@@ -144,7 +144,8 @@ mod tests {
             ("sluice_responses.class.2xx", 1),
         ];
         assert_eq!(counted, expected.map(|(name, count)| (name.to_owned(), count)));
-        let defined = stand_in::with(|host| host.called.iter().filter(|call| **call == "define_counter").count());
+        let defined =
+            stand_in::with(|host| host.called.iter().filter(|call| **call == "define_counter").count());
         assert_eq!(defined, 3, "each once; nothing for {unused:?}");
     }
 

@@ -75,7 +75,8 @@ impl Environment for HostEnvironment {
 
 /// An address as Envoy prints it, `192.0.2.1:80` or `[2001:db8::1]:80`; one of IPv4 in IPv6 as IPv4. `None` for a Unix socket.
 fn parse_address(text: &str) -> Option<IpAddr> {
-    let address = text.parse::<SocketAddr>().map(|socket| socket.ip()).or_else(|_| text.parse::<IpAddr>()).ok()?;
+    let address =
+        text.parse::<SocketAddr>().map(|socket| socket.ip()).or_else(|_| text.parse::<IpAddr>()).ok()?;
     Some(address.to_canonical())
 }
 

@@ -53,7 +53,8 @@ mod tests {
         stand_in::with(|host| host.now = SILENCE + 1);
         faults.note("test", Err(HostError::Status(10)));
         faults.note("test", Ok(()));
-        let lines = stand_in::with(|host| host.lines.iter().map(|(_, line)| line.clone()).collect::<Vec<_>>());
+        let lines =
+            stand_in::with(|host| host.lines.iter().map(|(_, line)| line.clone()).collect::<Vec<_>>());
         assert_eq!(
             lines,
             [

@@ -28,3 +28,6 @@ pub mod plugin;
 pub mod random;
 pub mod stream;
 pub mod timer;
+
+#[cfg(test)]
+mod tests;

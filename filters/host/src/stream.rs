@@ -55,7 +55,8 @@ pub struct Stream {
     context: u32,
     plugin: Rc<Plugin>,
     response_headers: Vec<(HeaderName, HeaderValue)>,
-    labels: Option<Labels>,
+    /// With the policy that made them, for no other understands them.
+    labels: Option<(Rc<Pipeline>, Labels)>,
     waiting: Option<Waiting>,
 }
 
@@ -90,20 +91,19 @@ impl Stream {
 
     /// The request is over and its access log is being written.
     pub fn on_log(&mut self) {
-        let Some(labels) = self.labels.take() else { return };
+        let Some((pipeline, labels)) = self.labels.take() else { return };
         // A client that left before there was a response has no status.
         let status = match calls::property(RESPONSE_CODE) {
             Ok(code) => code.and_then(|code| code.try_into().ok()).map_or(0, i64::from_le_bytes),
             Err(error) => return self.plugin.faults.report("reading the response's status", error),
         };
         let status = u16::try_from(status).unwrap_or(0);
-        let counter = self.plugin.pipeline().and_then(|pipeline| pipeline.on_complete(&labels, status));
-        if let Some(counter) = counter {
+        if let Some(counter) = pipeline.on_complete(&labels, status) {
             self.plugin.count_named(counter);
         }
     }
 
-    fn decide(&mut self, pipeline: &Pipeline, work: &mut Work) -> Flow {
+    fn decide(&mut self, pipeline: &Rc<Pipeline>, work: &mut Work) -> Flow {
         let read = calls::header_pairs(HeaderMapType::Request)
             .and_then(|buffer| work.headers.read(buffer).map_err(|_| HostError::BadArgument));
         if let Err(error) = read {
@@ -112,7 +112,7 @@ impl Stream {
         let decided = pipeline.on_request(&work.headers, &self.plugin.environment, &mut work.scratch);
         let Decided { action, mut mutations, decisions, summary, labels } = decided;
         self.plugin.count(&decisions);
-        self.labels = labels;
+        self.labels = labels.map(|labels| (Rc::clone(pipeline), labels));
         if pipeline.publishes_decision() {
             let published = calls::set_property(DECISION, summary.as_bytes());
             self.plugin.faults.note("publishing a decision", published);
@@ -158,6 +158,12 @@ impl Drop for Stream {
     fn drop(&mut self) {
         if let Some(waiting) = &self.waiting {
             self.plugin.forget(waiting);
+        }
+        if self.labels.is_some() {
+            // `on_log` comes before the end, in an edition of the module that has it.
+            self.plugin
+                .faults
+                .report("counting responses, which this edition of the module cannot", HostError::NotFound);
         }
     }
 }

@@ -271,8 +271,7 @@ pub fn send_local_response(response: &LocalResponse<'_>) -> HostResult<()> {
 /// Where the host refuses.
 pub fn property(path: &str) -> HostResult<Option<Vec<u8>>> {
     // SAFETY: `path` lives throughout the call; the host writes a pointer and a size to local variables.
-    let read =
-        receive(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) });
+    let read = receive(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) });
     match read {
         Err(HostError::NotFound) => Ok(None),
         read => read.map(Some),

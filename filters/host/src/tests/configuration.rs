@@ -1,0 +1,79 @@
+//! What a configuration does, and an update, and its end.
+
+use super::*;
+use crate::calls::LogLevel;
+
+fn lines() -> Vec<(LogLevel, String)> {
+    stand_in::with(|host| std::mem::take(&mut host.lines))
+}
+
+#[test]
+fn a_refused_document_tells_each_problem_with_its_field() {
+    stand_in::install(StandIn {
+        configuration: br#"{ "version": 1, "fault": { "rules": [{ "name": "a" }, { "name": "a" }] } }"#
+            .to_vec(),
+        ..StandIn::default()
+    });
+    assert!(!Plugin::default().on_configure());
+    let lines = lines();
+    assert!(lines.len() >= 2, "{lines:?}");
+    for (level, line) in lines {
+        assert_eq!(level, LogLevel::Error);
+        assert!(line.starts_with("sluice: configuration refused: fault.rules["), "{line}");
+    }
+}
+
+#[test]
+fn no_configuration_is_no_document() {
+    for configuration in ["", " ", "{}", "null", "version: 1"] {
+        stand_in::install(StandIn { configuration: configuration.into(), ..StandIn::default() });
+        assert!(!Plugin::default().on_configure(), "{configuration:?}");
+        assert_eq!(lines().len(), 1, "{configuration:?}");
+    }
+}
+
+#[test]
+fn a_configuration_that_the_host_withholds_is_refused() {
+    stand_in::install(StandIn::default());
+    stand_in::with(|host| host.failing.insert("plugin_configuration"));
+    assert!(!Plugin::default().on_configure());
+    assert_eq!(lines().len(), 1);
+}
+
+#[test]
+fn after_a_refused_update_the_old_policy_serves_on() {
+    let plugin = plugin(DOCUMENT);
+    stand_in::with(|host| host.configuration = b"{}".to_vec());
+    assert!(!plugin.on_configure());
+    assert_eq!(send(&plugin, 2, "/abort").1, Flow::Pause);
+}
+
+#[test]
+fn without_any_configuration_requests_are_refused() {
+    stand_in::install(StandIn::default());
+    let plugin = Rc::new(Plugin::default());
+    assert_eq!(send(&plugin, 2, "/").1, Flow::Pause);
+    stand_in::with(|host| {
+        assert_eq!(host.answers, [(2, 503, "host.not_configured".to_owned(), Vec::new())]);
+    });
+}
+
+#[test]
+fn all_workers_share_one_seed_and_it_outlives_updates() {
+    let _first = plugin(DOCUMENT);
+    let seed = stand_in::with(|host| host.shared.get("sluice/seed").cloned()).unwrap();
+    assert_eq!(seed.0.len(), 8);
+    let second = Plugin::default();
+    assert!(second.on_configure());
+    assert_eq!(stand_in::with(|host| host.shared.get("sluice/seed").cloned()), Some(seed));
+}
+
+#[test]
+fn a_plugin_that_goes_hands_over_its_counts_and_stops_its_timer() {
+    let plugin = plugin(DOCUMENT);
+    send(&plugin, 2, "/abort");
+    assert!(stand_in::with(|host| host.tick_period).is_some());
+    plugin.retire();
+    assert_eq!(stand_in::with(|host| host.tick_period), None);
+    assert_eq!(counter("sluice_decisions.section.fault.outcome.denied.reason.aborted.rule:abort"), 1);
+}
