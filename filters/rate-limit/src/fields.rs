@@ -1,0 +1,94 @@
+//! The fields that tell a client where it stands: `RateLimit-Policy`, `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11; structured
+//! fields, RFC 9651) and `Retry-After` (RFC 9110 §10.2.3).
+
+use sluice_core::header::{HeaderName, HeaderValue};
+use sluice_core::name::Name;
+use sluice_core::scalar::Rate;
+use sluice_core::verdict::{LocalReply, Mutations};
+
+/// The names of the fields.
+#[derive(Debug)]
+pub(crate) struct Fields {
+    policy: HeaderName,
+    limit: HeaderName,
+    retry_after: HeaderName,
+    /// Whether a client is told more than when to come back.
+    pub(crate) shown: bool,
+}
+
+/// What a client is told of one rule.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing<'r> {
+    pub(crate) rule: &'r Name,
+    /// The rule's item of `RateLimit-Policy`.
+    pub(crate) policy: &'r str,
+    /// Units that are left.
+    pub(crate) remaining: u64,
+    /// Nanoseconds until there is one more; for a refusal, until there are enough.
+    pub(crate) wait: u64,
+}
+
+/// The item of `RateLimit-Policy` for a limit. `sluice-burst`, where it is not the limit's own count, is a parameter of ours, as §3.1 of
+/// the draft has them.
+pub(crate) fn policy_item(rule: &Name, limit: Rate, burst: u64) -> String {
+    let (count, period) = (limit.count(), limit.period_seconds());
+    let item = format!("\"{rule}\";q={count};w={period}");
+    if burst == count { item } else { format!("{item};sluice-burst={burst}") }
+}
+
+/// Nanoseconds as whole seconds, rounded up, at least 1: what is told must not be too early.
+pub(crate) fn seconds(nanoseconds: u64) -> u64 {
+    nanoseconds.div_ceil(1_000_000_000).max(1)
+}
+
+// === impl Standing ===
+
+impl Standing<'_> {
+    fn item(&self) -> String {
+        format!("\"{}\";r={};t={}", self.rule, self.remaining, seconds(self.wait))
+    }
+}
+
+// === impl Fields ===
+
+impl Fields {
+    pub(crate) fn new(shown: bool) -> Self {
+        Self {
+            policy: HeaderName::from_static("ratelimit-policy"),
+            limit: HeaderName::from_static("ratelimit"),
+            retry_after: HeaderName::from_static("retry-after"),
+            shown,
+        }
+    }
+
+    /// The response shall tell of `standing`, besides what limits that were asked before authentication have to tell.
+    pub(crate) fn tell(&self, standing: &Standing<'_>, mutations: &mut Mutations) {
+        for (name, item) in [(&self.policy, standing.policy.to_owned()), (&self.limit, standing.item())] {
+            let earlier = mutations.response_headers().iter().find(|(known, _)| known == name);
+            let list = match earlier {
+                Some((_, earlier)) => [earlier.as_bytes(), b", ", item.as_bytes()].concat(),
+                None => item.into_bytes(),
+            };
+            // Names of rules are plain: the value is always one.
+            if let Ok(value) = HeaderValue::new(&list) {
+                mutations.set_response_header(name.clone(), value);
+            }
+        }
+    }
+
+    /// The reply to a request that `standing` has no room for. `Retry-After` and the effective window `t` end at the same time, as §6 of
+    /// the draft wants.
+    pub(crate) fn refuse(&self, mut reply: LocalReply, standing: &Standing<'_>) -> LocalReply {
+        let wait = HeaderValue::from_number(seconds(standing.wait));
+        reply = reply.with_header(self.retry_after.clone(), wait);
+        if self.shown {
+            let items = [(&self.policy, standing.policy.to_owned()), (&self.limit, standing.item())];
+            for (name, item) in items {
+                if let Ok(value) = HeaderValue::new(item.as_bytes()) {
+                    reply = reply.with_header(name.clone(), value);
+                }
+            }
+        }
+        reply
+    }
+}

@@ -1,0 +1,90 @@
+//! The algorithm: GCRA, the generic cell rate algorithm (ITU-T I.371, annex A.1), apart from any store.
+//!
+//! A bucket of `burst` units that is filled at a steady rate is one number: the time at which it will be full again, GCRA's *theoretical
+//! arrival time*. Taking units moves it later; a time in the past is a full bucket, so that a bucket nobody uses needs no memory. In
+//! any span of time at most `burst` + rate × span units are taken.
+
+use sluice_core::environment::UnixTime;
+use sluice_core::scalar::Rate;
+
+/// A limit: how fast a bucket is filled, and how much it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gcra {
+    /// Nanoseconds in which one unit is given back: at least 1, rounded up, so that a limit is never exceeded by rounding; it falls
+    /// short by at most a nanosecond a unit.
+    interval: u64,
+    /// Nanoseconds in which an empty bucket is full again: `burst` intervals.
+    capacity: u64,
+}
+
+/// Units were taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// When the bucket will be full again.
+    pub full_at: UnixTime,
+    /// Whole units that are left.
+    pub remaining: u64,
+    /// Nanoseconds until there is one more.
+    pub next_unit_in: u64,
+}
+
+/// Too little is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// Nanoseconds until there will be enough, if nobody takes any before.
+    pub wait: u64,
+}
+
+/// The longest time in which an empty bucket may fill: ten years. With it, times stay within `u64` until the year 2544.
+const LONGEST_CAPACITY: u64 = 3_653 * 86_400 * 1_000_000_000;
+
+/// By how many nanoseconds the clocks of workers, which are read at different moments, may differ.
+const CLOCKS_DIFFER: u64 = 1_000_000_000;
+
+impl Gcra {
+    /// A limit of `rate` with a bucket of `burst` units. `None` where the bucket would hold nothing, or take more than ten years to
+    /// fill.
+    pub fn new(rate: Rate, burst: u64) -> Option<Self> {
+        let period = rate.period_seconds().checked_mul(1_000_000_000)?;
+        let interval = period.checked_add(rate.count().checked_sub(1)?)?.checked_div(rate.count())?;
+        let capacity = interval.checked_mul(burst)?;
+        (1..=LONGEST_CAPACITY).contains(&capacity).then_some(Self { interval, capacity })
+    }
+
+    /// Nanoseconds in which one unit is given back.
+    pub const fn interval(&self) -> u64 {
+        self.interval
+    }
+
+    /// For a time that only a clock that has been set back can have left: the latest there can be, to be kept in its place. Otherwise
+    /// the bucket would stay empty until the clock is back where it was.
+    pub fn mend(&self, full_at: UnixTime, now: UnixTime) -> Option<UnixTime> {
+        let empty = now.as_nanos().saturating_add(self.capacity);
+        (full_at.as_nanos() > empty.saturating_add(CLOCKS_DIFFER)).then(|| UnixTime::from_nanos(empty))
+    }
+
+    /// Takes `units` from a bucket that is full at `full_at`.
+    ///
+    /// # Errors
+    /// [`Refused`] where too little is left; nothing is taken then.
+    pub fn take(&self, full_at: UnixTime, now: UnixTime, units: u64) -> Result<Taken, Refused> {
+        let now = now.as_nanos();
+        let empty = now.saturating_add(self.capacity);
+        // Beyond `empty` only by a clock that is set back, or behind another worker's: the bucket is empty, not in debt.
+        let before = full_at.as_nanos().clamp(now, empty);
+        let after = before.saturating_add(units.saturating_mul(self.interval));
+        let Some(free) = empty.checked_sub(after) else {
+            return Err(Refused { wait: after.saturating_sub(empty) });
+        };
+        let remaining = free.checked_div(self.interval).unwrap_or(0);
+        let part = free.checked_rem(self.interval).unwrap_or(0);
+        Ok(Taken {
+            full_at: UnixTime::from_nanos(after),
+            remaining,
+            next_unit_in: self.interval.saturating_sub(part),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,36 @@
+//! Rate limits: how often a client, a consumer, or everybody together may call.
+//!
+//! A rule counts the requests that it matches by a key, in buckets of GCRA ([`gcra`]). The buckets lie in a fixed number of slots of the
+//! memory that all workers of a proxy share, and are changed by compare-and-swap, so a limit is exact however many workers there are,
+//! and needs no more memory for a million keys than for ten.
+//!
+//! A request is first looked up in the buckets of all rules that match it, and only where all of them have enough is anything taken: what
+//! one rule refuses does not use up another.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`config`] | the section `rateLimit` of the document |
+//! | [`gcra`] | the algorithm, apart from any store |
+//! | `key`, `slot`, `table` | whose bucket it is, where it lies, and how it is changed |
+//! | `lease` | several units at once, for rules that have a `tolerance` |
+//! | `rule`, [`policy`] | one rule's answer; all rules', and how a client is told |
+//! | `fields` | `RateLimit-Policy`, `RateLimit` and `Retry-After` |
+
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
+#![forbid(unsafe_code)]
+
+pub mod config;
+mod fields;
+pub mod gcra;
+mod key;
+mod lease;
+pub mod policy;
+mod rule;
+mod slot;
+mod table;
+
+pub use config::RateLimitSection;
+pub use policy::RateLimitPolicy;
+
+#[cfg(test)]
+mod tests;
