@@ -36,9 +36,10 @@ test: setup lint build ## All tests: natively, on real Envoys, and inside a WebA
 	$(TEST_ENVIRONMENT) cargo test --workspace --no-fail-fast
 	tools/test-wasm $(PURE_CRATES)
 
-lint: setup ## Formatting and clippy, without a warning
+lint: setup ## Formatting and clippy, without a warning, natively and as the module sees the code
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	tools/wasm-cargo clippy --package sluice-suite --lib --target wasm32-wasip1 -- -D warnings
 
 bench: build ## Measures what a request costs, beside Envoy's own filters
 	@ENVOY_BIN=$(CURDIR)/.tools/bin/envoy cargo run --profile tool -p sluice-bench --
