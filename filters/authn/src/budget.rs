@@ -26,9 +26,13 @@ impl VerificationBudget {
     /// Takes one. False if there is none left.
     pub fn take(&self, now: UnixTime) -> bool {
         let now = now.as_nanos();
-        let after = self.spent_until.get().max(now).saturating_add(self.interval);
         // One alone is always within the budget, however rare they are to be.
-        let allowed = after.saturating_sub(now) <= BURST.max(self.interval);
+        let most = BURST.max(self.interval);
+        let spent_until = self.spent_until.get();
+        // No more is ever spent ahead: a wall clock that was set back must not lock the budget until it has caught up.
+        let spent_until = if spent_until > now.saturating_add(most) { now } else { spent_until.max(now) };
+        let after = spent_until.saturating_add(self.interval);
+        let allowed = after.saturating_sub(now) <= most;
         if allowed {
             self.spent_until.set(after);
         }

@@ -5,7 +5,7 @@ mod forwarded;
 mod jwt;
 
 use crate::budget::VerificationBudget;
-use crate::challenge::Challenges;
+use crate::challenge::{Challenges, Scheme};
 use crate::config::{AuthnSection, Passing, ProviderConfig, Require, RuleConfig, SourceConfig};
 use crate::credential::CredentialSource;
 use crate::failure::Failure;
@@ -18,9 +18,10 @@ use sluice_core::list::OneOrMany;
 use sluice_core::name::Name;
 use sluice_core::problem::{FieldPath, Problems};
 use sluice_core::reason::{Outcome, ReasonId, Section};
+use sluice_core::rules::{OrderedRule, check_reachable};
 use sluice_core::selector::SelectorId;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// How many tokens a worker remembers where `cache.size` is not given.
 const CACHE_SIZE: u32 = 1_000;
@@ -30,6 +31,10 @@ const MOST_CACHED: u32 = 1_000_000;
 impl PolicySection for AuthnSection {
     fn compile(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
         let authn = self.compile_policy(path, compiler);
+        if authn.is_none() && compiler.problems.is_empty() {
+            // Whatever the reason: a document without its authentication must not be served.
+            compiler.problems.report(path, "cannot be compiled");
+        }
         authn.map(|authn| Box::new(authn) as Box<dyn Stage>).into_iter().collect()
     }
 }
@@ -54,6 +59,20 @@ impl AuthnSection {
         let challenges = Challenges::new(realm)
             .map_err(|message| compiler.problems.report(&path.field("realm"), message))
             .ok()?;
+        compiler.challenges = self
+            .providers
+            .iter()
+            .flat_map(|provider| {
+                [
+                    provider.jwt.as_ref().map(|_| Scheme::Bearer),
+                    provider.api_key.as_ref().map(|_| Scheme::ApiKey),
+                ]
+            })
+            .flatten()
+            .collect::<BTreeSet<Scheme>>()
+            .into_iter()
+            .filter_map(|scheme| challenges.challenge(scheme, None))
+            .collect();
         let cache_size = self.cache.size.unwrap_or(CACHE_SIZE);
         if cache_size > MOST_CACHED {
             let message =
@@ -80,32 +99,25 @@ impl AuthnSection {
 
     fn compile_rules(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Rule> {
         compiler.check_unique(self.rules.iter().map(|rule| &rule.name), path);
-        if self.rules.is_empty() {
-            return Name::new("every-request")
-                .map(|name| Rule {
-                    name,
-                    selector: SelectorId::EVERY,
-                    requirement: Requirement::Any((0..self.providers.len()).collect()),
-                    shadow: self.shadow,
-                })
-                .into_iter()
-                .collect();
-        }
-        let mut rules: Vec<Rule> = Vec::with_capacity(self.rules.len());
-        for (position, rule) in self.rules.iter().enumerate() {
-            let path = path.index(position);
-            let compiled = self.compile_rule(rule, &path, compiler);
-            let same = |earlier: &&Rule| {
-                earlier.selector == SelectorId::EVERY || earlier.selector == compiled.selector
-            };
-            if let Some(earlier) = rules.iter().find(same) {
-                let message = format!(
-                    "never decides: whatever it matches, the rule `{}` before it matches first",
-                    earlier.name
-                );
-                compiler.problems.report(&path, message);
-            }
-            rules.push(compiled);
+        let mut rules: Vec<Rule> = self
+            .rules
+            .iter()
+            .enumerate()
+            .map(|(position, rule)| self.compile_rule(rule, &path.index(position), compiler))
+            .collect();
+        let ordered: Vec<OrderedRule<'_>> = rules
+            .iter()
+            .map(|rule| OrderedRule {
+                name: &rule.name,
+                selector: rule.selector,
+                when: None,
+                shadow: rule.shadow,
+            })
+            .collect();
+        check_reachable(&ordered, path, compiler);
+        if rules.iter().all(|rule| rule.shadow) {
+            // As if there were none.
+            rules.extend(self.every_request());
         }
         for (position, provider) in self.providers.iter().enumerate() {
             let uses = |rule: &Rule| match &rule.requirement {
@@ -122,6 +134,13 @@ impl AuthnSection {
             }
         }
         rules
+    }
+
+    /// What holds where no rule decides anything: one of all providers is required of every request.
+    fn every_request(&self) -> Option<Rule> {
+        let requirement = Requirement::Any((0..self.providers.len()).collect());
+        let name = Name::new("every-request").ok()?;
+        Some(Rule { name, selector: SelectorId::EVERY, requirement, shadow: false })
     }
 
     fn compile_rule(&self, rule: &RuleConfig, path: &FieldPath, compiler: &mut Compiler) -> Rule {
@@ -142,7 +161,7 @@ impl AuthnSection {
             name: rule.name.clone(),
             selector: compiler.selector(rule.matches.as_ref(), path),
             requirement,
-            shadow: self.shadow || rule.shadow,
+            shadow: rule.shadow,
         }
     }
 

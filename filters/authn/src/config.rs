@@ -28,7 +28,7 @@ pub struct AuthnSection {
     pub cache: CacheConfig,
     /// How many signatures a worker verifies at most, whoever sends them; more are answered with 503. Default `1000/s`.
     pub budget: Option<Rate>,
-    /// Decides, counts and logs, but refuses nobody.
+    /// Decides, counts and logs, but refuses nobody: what would be refused goes on without an identity.
     pub shadow: bool,
 }
 
@@ -59,7 +59,7 @@ pub struct RuleConfig {
     pub matches: Option<Match>,
     /// Which proof. Without it one of all providers.
     pub require: Option<Require>,
-    /// Decides, counts and logs; what it would refuse goes on without an identity.
+    /// Decides, counts and logs, and changes nothing: the rules behind it are asked as if it were not there.
     #[serde(default)]
     pub shadow: bool,
 }

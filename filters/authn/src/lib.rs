@@ -36,6 +36,8 @@ pub mod key_set;
 pub mod policy;
 pub mod scalar;
 pub mod strict_json;
+#[cfg(test)]
+mod test_tokens;
 pub mod token_cache;
 
 pub use config::AuthnSection;

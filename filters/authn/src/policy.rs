@@ -39,7 +39,7 @@ pub struct Authn {
     pub cache: RefCell<TokenCache>,
     /// How many signatures may be verified.
     pub budget: VerificationBudget,
-    /// Whether what no rule matches goes on all the same.
+    /// Whether what is refused goes on all the same.
     pub shadow: bool,
 }
 
@@ -52,7 +52,7 @@ pub struct Rule {
     pub selector: SelectorId,
     /// Which proof.
     pub requirement: Requirement,
-    /// Whether it refuses nobody.
+    /// Whether it decides nothing: the rules behind it are asked all the same.
     pub shadow: bool,
 }
 
@@ -154,29 +154,40 @@ impl Stage for Authn {
             exchange.note(|| "the identity is given: no credential is asked for".to_owned());
             return Verdict::Continue;
         }
-        let Some(rule) = self.rules.iter().find(|rule| exchange.matches(rule.selector)) else {
+        let request_rules = self.rules.iter().filter(|rule| exchange.matches(rule.selector));
+        let mut decided = None;
+        for rule in request_rules {
+            let proof = self.ask(rule, exchange);
+            if !rule.shadow {
+                decided = Some((rule, proof));
+                break;
+            }
+            if let Some((failure, _)) = rule.requirement.refusal(&proof) {
+                exchange.note(|| format!("in shadow: it would refuse ({})", failure.reason()));
+                exchange.record(self.reasons.of(failure, true));
+            } else {
+                exchange.note(|| "in shadow: it would let the request through".to_owned());
+            }
+        }
+        let Some((rule, proof)) = decided else {
             exchange.note(|| "no rule matches".to_owned());
             let everybody: Vec<usize> = (0..self.providers.len()).collect();
-            return self.refuse(Failure::NoRule, None, &everybody, self.shadow, exchange, mutations);
+            return self.refuse(Failure::NoRule, None, &everybody, exchange, mutations);
         };
-        exchange.note(|| format!("the rule `{}` matches", rule.name));
-        let (providers, optional) = match &rule.requirement {
-            Requirement::None => {
-                exchange.note(|| "it asks for no credential".to_owned());
-                return self.pass(self.reasons.not_required, exchange, mutations);
+        match (rule.requirement.refusal(&proof), proof) {
+            (Some((failure, scheme)), _) => {
+                self.refuse(failure, scheme, rule.requirement.providers(), exchange, mutations)
             }
-            Requirement::Any(providers) => (providers, false),
-            Requirement::Optional(providers) => (providers, true),
-        };
-        match self.prove(providers, exchange) {
-            Proof::Accepted(provider, accepted) => self.accept(provider, &accepted, exchange, mutations),
-            Proof::Absent if optional => {
-                exchange.note(|| "no credential came, and none is required".to_owned());
-                self.pass(self.reasons.anonymous, exchange, mutations)
+            (None, Proof::Accepted(provider, accepted)) => {
+                self.accept(provider, &accepted, exchange, mutations)
             }
-            Proof::Absent => self.refuse(Failure::Missing, None, providers, rule.shadow, exchange, mutations),
-            Proof::Refused(failure, scheme) => {
-                self.refuse(failure, Some(scheme), providers, rule.shadow, exchange, mutations)
+            (None, _) => {
+                let reason = match rule.requirement {
+                    Requirement::None => self.reasons.not_required,
+                    Requirement::Any(_) | Requirement::Optional(_) => self.reasons.anonymous,
+                };
+                exchange.note(|| "it goes on without an identity: no credential is required".to_owned());
+                self.pass(reason, exchange, mutations)
             }
         }
     }
@@ -185,6 +196,15 @@ impl Stage for Authn {
 // === impl Authn ===
 
 impl Authn {
+    /// Asks the providers of a rule that matches.
+    fn ask(&self, rule: &Rule, exchange: &Exchange<'_>) -> Proof<'_> {
+        exchange.note(|| format!("the rule `{}` matches", rule.name));
+        match &rule.requirement {
+            Requirement::None => Proof::Absent,
+            Requirement::Any(providers) | Requirement::Optional(providers) => self.prove(providers, exchange),
+        }
+    }
+
     /// Asks the providers in the rule's order; the first that accepts decides.
     fn prove(&self, providers: &[usize], exchange: &Exchange<'_>) -> Proof<'_> {
         let request = exchange.request();
@@ -337,23 +357,18 @@ impl Authn {
         failure: Failure,
         scheme: Option<Scheme>,
         providers: &[usize],
-        shadow: bool,
         exchange: &Exchange<'_>,
         mutations: &mut Mutations,
     ) -> Verdict {
-        let reason = self.reasons.of(failure, shadow);
-        if shadow {
-            exchange.note(|| {
-                format!("in shadow: {}, but the request goes on without an identity", failure.reason())
-            });
+        let reason = self.reasons.of(failure, self.shadow);
+        if self.shadow {
+            exchange.note(|| format!("in shadow: it would be refused ({}), but goes on", failure.reason()));
             return self.pass(reason, exchange, mutations);
         }
         let mut reply = LocalReply::new(failure.status(), reason, failure.description());
         if failure == Failure::BudgetExhausted {
-            if let Ok(name) = HeaderName::new("retry-after") {
-                reply = reply.with_header(name, HeaderValue::from_number(1));
-            }
-            return Verdict::Respond(reply);
+            let retry_after = HeaderName::from_static("retry-after");
+            return Verdict::Respond(reply.with_header(retry_after, HeaderValue::from_number(1)));
         }
         let mut schemes: Vec<Scheme> = providers
             .iter()
@@ -364,10 +379,8 @@ impl Authn {
         schemes.dedup();
         for offered in schemes {
             let failure = (scheme == Some(offered)).then_some(failure);
-            if let (Ok(name), Some(value)) =
-                (HeaderName::new("www-authenticate"), self.challenges.challenge(offered, failure))
-            {
-                reply = reply.with_header(name, value);
+            if let Some(value) = self.challenges.challenge(offered, failure) {
+                reply = reply.with_header(HeaderName::from_static("www-authenticate"), value);
             }
         }
         Verdict::Respond(reply)
@@ -395,6 +408,26 @@ fn read_forwarded(
             headers: Vec::new(),
         })),
         Err(failure) => Answer::Refused(failure),
+    }
+}
+
+// === impl Requirement ===
+
+impl Requirement {
+    fn providers(&self) -> &[usize] {
+        match self {
+            Self::None => &[],
+            Self::Any(providers) | Self::Optional(providers) => providers,
+        }
+    }
+
+    /// Why this proof does not do, and what was refused.
+    fn refusal(&self, proof: &Proof<'_>) -> Option<(Failure, Option<Scheme>)> {
+        match (self, proof) {
+            (Self::Any(_), Proof::Absent) => Some((Failure::Missing, None)),
+            (_, Proof::Refused(failure, scheme)) => Some((*failure, Some(*scheme))),
+            (_, Proof::Absent | Proof::Accepted(..)) => None,
+        }
     }
 }
 

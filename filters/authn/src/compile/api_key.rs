@@ -42,7 +42,7 @@ impl ApiKeyConfig {
                 }
             }
         }
-        let default = CredentialSource::Header { name: HeaderName::new("x-api-key").ok()?, scheme: None };
+        let default = CredentialSource::Header { name: HeaderName::from_static("x-api-key"), scheme: None };
         let sources = sources(self.from.as_ref(), default, &path.field("from"), problems);
         let removes_key = removes(self.forward.key, &sources, &path.field("forward").field("key"), problems);
         let keys = self

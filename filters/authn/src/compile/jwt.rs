@@ -44,7 +44,7 @@ impl JwtConfig {
                 problems.report(&path.field("forward").field("headers").field(name.as_str()), message);
             }
         }
-        let authorization = HeaderName::new("authorization").ok()?;
+        let authorization = HeaderName::from_static("authorization");
         let bearer = CredentialSource::Header { name: authorization, scheme: Some("Bearer".to_owned()) };
         let sources = sources(self.from.as_ref(), bearer, &path.field("from"), problems);
         let removes_token =

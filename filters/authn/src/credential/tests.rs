@@ -1,1 +1,125 @@
+use super::*;
+use serde_json::{Value, json};
+use sluice_core::header_map::HeaderMap;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
+fn source(config: Value) -> Result<CredentialSource, String> {
+    CredentialSource::new(&serde_json::from_value(config).unwrap())
+}
+
+fn request(path: &str, headers: &[(&str, &str)]) -> HeaderMap {
+    let pseudo = [(":method", "GET"), (":path", path), (":authority", "h")];
+    HeaderMap::from_pairs(pseudo.into_iter().chain(headers.iter().copied()))
+}
+
+fn read(config: Value, path: &str, headers: &[(&str, &str)]) -> Option<Result<String, ()>> {
+    let source = source(config).unwrap();
+    let headers = request(path, headers);
+    let view = RequestView::new(&headers).unwrap();
+    match source.read(&view) {
+        Found::Absent => None,
+        Found::Once(credential) => Some(Ok(String::from_utf8_lossy(&credential).into_owned())),
+        Found::Repeated => Some(Err(())),
+    }
+}
+
+#[test]
+fn a_scheme_is_told_by_its_name_alone() {
+    for (value, expected) in [
+        ("Bearer abc", Some("abc")),
+        ("bearer abc", Some("abc")),
+        ("BEARER\tabc", Some("abc")),
+        ("Bearer   abc  ", Some("abc")),
+        ("Bearer a b", Some("a b")),
+        ("Bearer", Some("")),
+        ("Bearer ", Some("")),
+        ("Bearerabc", None),
+        ("Basic abc", None),
+        ("Bear abc", None),
+        ("", None),
+    ] {
+        let found =
+            read(json!({ "header": "authorization", "scheme": "Bearer" }), "/", &[("authorization", value)]);
+        assert_eq!(found, expected.map(|text| Ok(text.to_owned())), "{value:?}");
+    }
+}
+
+#[test]
+fn a_credential_is_found_where_it_is_looked_for_and_two_are_an_error() {
+    let key = json!({ "header": "x-key" });
+    assert_eq!(read(key.clone(), "/", &[]), None);
+    assert_eq!(read(key.clone(), "/", &[("x-key", "a")]), Some(Ok("a".to_owned())));
+    assert_eq!(read(key, "/", &[("x-key", "a"), ("x-key", "a")]), Some(Err(())));
+    let bearer = json!({ "header": "authorization", "scheme": "Bearer" });
+    assert_eq!(
+        read(bearer, "/", &[("authorization", "Basic a"), ("authorization", "Bearer b")]),
+        Some(Err(()))
+    );
+    let query = json!({ "query": "token" });
+    assert_eq!(read(query.clone(), "/?x=1", &[]), None);
+    assert_eq!(read(query.clone(), "/?x=1&token=a%2eb", &[]), Some(Ok("a.b".to_owned())));
+    assert_eq!(read(query.clone(), "/?token", &[]), Some(Ok(String::new())));
+    assert_eq!(read(query, "/?token=a&token=b", &[]), Some(Err(())));
+    let cookie = json!({ "cookie": "session" });
+    assert_eq!(read(cookie.clone(), "/", &[("cookie", "a=1; session=x")]), Some(Ok("x".to_owned())));
+    assert_eq!(read(cookie.clone(), "/", &[("cookie", "session=x"), ("cookie", "session=y")]), Some(Err(())));
+    assert_eq!(read(cookie, "/", &[("cookie", "sessions=x")]), None);
+}
+
+#[test]
+fn one_credential_in_two_places_is_one_too_many() {
+    let sources = [source(json!({ "header": "x-key" })).unwrap(), source(json!({ "query": "key" })).unwrap()];
+    for (path, headers, repeated) in [
+        ("/", vec![("x-key", "a")], false),
+        ("/?key=a", vec![], false),
+        ("/?key=a", vec![("x-key", "a")], true),
+    ] {
+        let headers = request(path, &headers);
+        let view = RequestView::new(&headers).unwrap();
+        assert_eq!(CredentialSource::read_all(&sources, &view) == Found::Repeated, repeated, "{path}");
+    }
+}
+
+#[test]
+fn a_place_must_be_one_place() {
+    for (config, why) in [
+        (json!({}), "exactly one"),
+        (json!({ "header": "a", "query": "b" }), "exactly one"),
+        (json!({ "query": "a", "scheme": "Bearer" }), "with `header` only"),
+        (json!({ "header": "authorization" }), "add `scheme: Bearer`"),
+        (json!({ "header": "authorization", "scheme": "Bearer " }), "not an authentication scheme"),
+        (json!({ "header": "authorization", "scheme": "" }), "not an authentication scheme"),
+        (json!({ "query": "" }), "no name"),
+        (json!({ "cookie": "a=b" }), "not the name of a cookie"),
+        (json!({ "cookie": "" }), "not the name of a cookie"),
+    ] {
+        let error = source(config.clone()).unwrap_err();
+        assert!(error.contains(why), "{config}: {error}");
+    }
+}
+
+#[test]
+fn a_cookie_is_taken_out_and_the_others_stay() {
+    for (lines, expected) in [
+        (vec!["session=x"], Some(None)),
+        (vec!["a=1; session=x; b=2"], Some(Some("a=1; b=2"))),
+        (vec!["a=1;session=\"x\"", "b=2;;"], Some(Some("a=1; b=2"))),
+        (vec!["a=1; flag"], None),
+    ] {
+        let headers: Vec<(&str, &str)> = lines.iter().map(|line| ("cookie", *line)).collect();
+        let headers = request("/", &headers);
+        let view = RequestView::new(&headers).unwrap();
+        let mut mutations = Mutations::default();
+        source(json!({ "cookie": "session" })).unwrap().remove(&view, &mut mutations);
+        let found: Vec<_> = mutations.request_headers().to_vec();
+        let expected: Vec<_> = expected
+            .into_iter()
+            .map(|value| {
+                let value = value.map(|value| HeaderValue::new(value.as_bytes()).unwrap());
+                (HeaderName::from_static("cookie"), value)
+            })
+            .collect();
+        assert_eq!(found, expected, "{lines:?}");
+    }
+}

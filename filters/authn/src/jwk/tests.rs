@@ -1,1 +1,112 @@
+use super::*;
+use crate::test_tokens::jwk;
+use serde_json::{Value, json};
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
+/// A key with changes; `null` takes a member out.
+fn changed(kid: &str, changes: Value) -> Jwk {
+    let mut jwk = jwk(kid);
+    let all = jwk.as_object_mut().unwrap();
+    all.extend(changes.as_object().unwrap().clone());
+    all.retain(|_, value| !value.is_null());
+    serde_json::from_value(jwk).unwrap()
+}
+
+fn every_algorithm() -> AlgorithmSet {
+    Algorithm::all().collect()
+}
+
+#[test]
+fn a_key_is_bound_to_what_fits_it_and_what_it_says() {
+    for (kid, changes, accepted, expected) in [
+        ("rsa", json!({}), AlgorithmSet::quick(), vec!["RS256"]),
+        ("rsa", json!({}), every_algorithm(), vec!["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]),
+        ("rsa", json!({ "alg": "PS384" }), every_algorithm(), vec!["PS384"]),
+        ("p256", json!({}), every_algorithm(), vec!["ES256"]),
+        (
+            "p256",
+            json!({ "alg": "ES256", "use": "sig", "key_ops": ["verify"] }),
+            AlgorithmSet::quick(),
+            vec!["ES256"],
+        ),
+        ("p384", json!({}), every_algorithm(), vec!["ES384"]),
+        ("ed", json!({ "alg": "EdDSA" }), AlgorithmSet::quick(), vec!["EdDSA"]),
+        ("ed", json!({ "alg": "Ed25519" }), AlgorithmSet::quick(), vec!["EdDSA"]),
+        ("secret", json!({}), every_algorithm(), vec!["HS256", "HS384", "HS512"]),
+        (
+            "secret",
+            json!({ "k": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" }),
+            every_algorithm(),
+            vec!["HS256"],
+        ),
+        (
+            "rsa",
+            json!({ "x5t": "ignored", "x5c": ["ignored"], "more": {} }),
+            AlgorithmSet::quick(),
+            vec!["RS256"],
+        ),
+    ] {
+        let key = changed(kid, changes.clone()).import(accepted).unwrap().unwrap();
+        let names: Vec<&str> = key.algorithms.iter().map(Algorithm::name).collect();
+        assert_eq!(names, expected, "{kid} {changes}");
+        assert_eq!(key.id.as_deref(), Some(kid));
+    }
+}
+
+#[test]
+fn a_key_for_something_else_is_left_out() {
+    for (kid, changes) in [
+        ("rsa", json!({ "use": "enc" })),
+        ("rsa", json!({ "key_ops": ["encrypt"] })),
+        ("secret", json!({ "key_ops": ["sign"] })),
+        ("p384", json!({})),
+        ("rsa", json!({ "alg": "PS256" })),
+    ] {
+        assert!(
+            changed(kid, changes.clone()).import(AlgorithmSet::quick()).unwrap().is_none(),
+            "{kid} {changes}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_public_key_is_an_error_that_names_the_member() {
+    for (kid, changes, member, why) in [
+        ("rsa", json!({ "d": "AQAB" }), "d", "private key"),
+        ("rsa", json!({ "qi": 7 }), "qi", "private key"),
+        ("p256", json!({ "d": "AQAB" }), "d", "private key"),
+        ("ed", json!({ "d": "AQAB" }), "d", "private key"),
+        ("rsa", json!({ "n": null }), "n", "missing"),
+        ("rsa", json!({ "n": "AQAB" }), "n", "17 bits"),
+        ("rsa", json!({ "e": "Aw" }), "n", "65537"),
+        ("rsa", json!({ "e": "AQAB=" }), "e", "Base64url"),
+        ("rsa", json!({ "e": "AQ+B" }), "e", "Base64url"),
+        ("rsa", json!({ "alg": "ES256" }), "alg", "does not fit"),
+        ("rsa", json!({ "alg": "none" }), "alg", "does not fit"),
+        ("p256", json!({ "alg": "ES384" }), "alg", "does not fit"),
+        ("p256", json!({ "crv": null }), "crv", "missing"),
+        ("p256", json!({ "crv": "P-384" }), "x", "48 each"),
+        ("p256", json!({ "crv": "secp256k1" }), "crv", "not accepted"),
+        ("p256", json!({ "x": "AQAB" }), "x", "32 each"),
+        ("p256", json!({ "y": null }), "y", "missing"),
+        ("ed", json!({ "crv": "X25519" }), "crv", "not accepted"),
+        ("ed", json!({ "x": "AQAB" }), "x", "Ed25519"),
+        ("secret", json!({ "k": "c2hvcnQ" }), "k", "at least 32"),
+        ("secret", json!({ "k": null }), "k", "missing"),
+        ("secret", json!({ "alg": "RS256" }), "alg", "does not fit"),
+        ("rsa", json!({ "kty": "rsa" }), "kty", "`RSA`"),
+    ] {
+        let error = changed(kid, changes.clone()).import(every_algorithm()).unwrap_err();
+        assert_eq!(error.member, member, "{kid} {changes}: {}", error.message);
+        assert!(error.message.contains(why), "{kid} {changes}: {}", error.message);
+    }
+}
+
+#[test]
+fn neither_debug_nor_an_error_shows_a_secret() {
+    let secret = jwk("secret")["k"].as_str().unwrap().to_owned();
+    assert!(!format!("{:?}", changed("secret", json!({}))).contains(&secret));
+    let error = changed("secret", json!({ "k": "c2hvcnQ" })).import(every_algorithm()).unwrap_err();
+    assert!(!format!("{error:?}").contains("c2hvcnQ"));
+}
