@@ -1,1 +1,245 @@
+use crate::config::AuthnSection;
+use crate::test_tokens::{ISSUER, jwk, provider};
+use serde_json::{Value, json};
+use sluice_core::compile::{Compiler, PolicySection};
+use sluice_core::fake::Stand;
+use sluice_core::problem::FieldPath;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
+const DIGEST: &str = "8649cdebee753898fd50e01408a9e438aa5090249bc3e51b65f33dce973b0873";
+
+fn problems(section: Value) -> String {
+    Stand::new::<AuthnSection>("authn", section)
+        .err()
+        .map(|problems| problems.to_string())
+        .unwrap_or_default()
+}
+
+fn with_rules(rules: Value) -> Value {
+    json!({ "providers": [provider(json!({}))], "rules": rules })
+}
+
+fn with_jwt(changes: Value) -> Value {
+    json!({ "providers": [provider(changes)] })
+}
+
+fn keys(name: &str, changes: Value) -> Value {
+    let mut keys = json!({ "keys": [{ "id": "a", "sha256": DIGEST, "attributes": { "plan": "gold" } }] });
+    keys.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    json!({ "name": name, "apiKey": keys })
+}
+
+fn forwarded(changes: Value) -> Value {
+    let mut forwarded = json!({ "peers": "spiffe://example.com/ns/shop/sa/edge", "principal": "x-user" });
+    forwarded.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    json!({ "providers": [{ "name": "edge", "forwarded": forwarded }] })
+}
+
+#[test]
+fn every_mistake_is_named_with_its_field() {
+    let two = |left: Value, right: Value| json!({ "providers": [left, right] });
+    for (section, expected) in [
+        // Providers.
+        (json!({}), "authn.providers: no provider"),
+        (json!({ "providers": [{ "name": "a" }] }), "authn.providers[0]: exactly one of"),
+        (
+            json!({ "providers": [{ "name": "a", "jwt": provider(json!({}))["jwt"], "apiKey": keys("k", json!({}))["apiKey"] }] }),
+            "authn.providers[0]: exactly one of",
+        ),
+        (two(provider(json!({})), provider(json!({}))), "authn.providers[1].name: the name `staff` is taken"),
+        (json!({ "provider": [] }), "did you mean `providers`?"),
+        (json!({ "providers": [{ "name": "a", "jwd": {} }] }), "did you mean `jwt`?"),
+        (json!({ "providers": [provider(json!({}))], "realm": "a\"b" }), "authn.realm:"),
+        (json!({ "providers": [provider(json!({}))], "cache": { "size": 2_000_000 } }), "authn.cache.size:"),
+        (json!({ "providers": [provider(json!({}))], "budget": "0/s" }), "authn.budget:"),
+        // Rules.
+        (
+            with_rules(json!([{ "name": "a", "require": { "any": ["stuff"] } }])),
+            "authn.rules[0].require.any[0]: `stuff` is not a provider of this document; there are `staff`; did you mean `staff`?",
+        ),
+        (
+            with_rules(json!([{ "name": "a", "require": { "optional": ["staff", "staff"] } }])),
+            "optional[1]: `staff` stands twice",
+        ),
+        (with_rules(json!([{ "name": "a", "require": "nobody" }])), "authn.rules[0].require"),
+        (with_rules(json!([{ "name": "a", "require": { "any": [] } }])), "matches nothing"),
+        (
+            with_rules(json!([{ "name": "a" }, { "name": "b", "match": { "paths": "/b" } }])),
+            "authn.rules[1]: the rule `b` is never asked",
+        ),
+        (
+            with_rules(
+                json!([{ "name": "a", "match": { "paths": "/a" } }, { "name": "b", "match": { "paths": "/a" } }]),
+            ),
+            "authn.rules[1]: the rule `b` is never asked",
+        ),
+        (
+            with_rules(json!([{ "name": "a", "match": { "paths": "/a" } }, { "name": "a" }])),
+            "authn.rules[1].name: the name `a` is taken",
+        ),
+        (with_rules(json!([{ "name": "a", "require": "none" }])), "no rule accepts the provider `staff`"),
+        // Tokens.
+        (with_jwt(json!({ "issuer": "" })), "authn.providers[0].jwt.issuer: empty"),
+        (with_jwt(json!({ "audiences": null })), "authn.providers[0].jwt: no `audiences`"),
+        (with_jwt(json!({ "anyAudience": true })), "jwt.anyAudience: contradicts"),
+        (with_jwt(json!({ "audiences": [] })), "jwt.audiences"),
+        (with_jwt(json!({ "algorithms": ["none"] })), "`none` is not an algorithm"),
+        (with_jwt(json!({ "algorithms": ["rs256"] })), "did you mean `RS256`?"),
+        (with_jwt(json!({ "algorithms": ["RS256", "ES384"] })), "jwt.algorithms[1]: no key verifies `ES384`"),
+        (with_jwt(json!({ "maxSize": "1MiB" })), "jwt.maxSize:"),
+        (with_jwt(json!({ "maxSize": "0B" })), "jwt.maxSize:"),
+        (with_jwt(json!({ "clockSkew": "60" })), "jwt.clockSkew"),
+        (with_jwt(json!({ "principal": "a..b" })), "jwt.principal"),
+        (with_jwt(json!({ "keys": { "discovery": {} } })), "jwt.keys"),
+        (with_jwt(json!({ "keys": { "inline": { "keys": [] } } })), "keys.inline.keys: no key verifies"),
+        (
+            with_jwt(json!({ "keys": { "inline": { "keys": [jwk("rsa"), jwk("p384")] } } })),
+            "authn.providers[0].jwt.keys.inline.keys[1]: its algorithm is slow",
+        ),
+        (
+            with_jwt(
+                json!({ "keys": { "inline": { "keys": [jwk("rsa"), { "kty": "RSA", "n": "AQAB", "e": "AQAB" }] } } }),
+            ),
+            "authn.providers[0].jwt.keys.inline.keys[1].n: an RSA key of 17 bits",
+        ),
+        (
+            with_jwt(
+                json!({ "keys": { "inline": { "keys": [{ "kty": "RSA", "n": "AQAB", "e": "AQAB", "d": "x" }] } } }),
+            ),
+            "keys.inline.keys[0].d: part of a private key",
+        ),
+        (
+            with_jwt(json!({ "keys": { "inline": { "keys": [jwk("rsa"), jwk("rsa")] } } })),
+            "keys.inline.keys[1].kid: an earlier key has this `kid`",
+        ),
+        (
+            with_jwt(json!({ "from": [{ "header": "authorization" }] })),
+            "jwt.from[0]: `authorization` holds a scheme",
+        ),
+        (
+            with_jwt(json!({ "from": [{ "cookie": "a" }, { "cookie": "a" }] })),
+            "jwt.from[1]: the cookie `a` stands here and at 0",
+        ),
+        (with_jwt(json!({ "from": { "query": "token" } })), "jwt.forward.token: what is read from the query"),
+        (
+            with_jwt(json!({ "forward": { "headers": { "host": "sub" } } })),
+            "jwt.forward.headers.host: `host` has a meaning",
+        ),
+        (with_jwt(json!({ "forward": { "headers": { "x user": "sub" } } })), "not a header name"),
+        (
+            with_jwt(json!({ "forward": { "headers": { "authorization": "sub" } } })),
+            "is where a credential is read",
+        ),
+        (with_jwt(json!({ "forward": { "headers": { "x-user": "" } } })), "is not a claim"),
+        // Keys.
+        (
+            json!({ "providers": [keys("k", json!({ "keys": [] }))] }),
+            "authn.providers[0].apiKey.keys: no key",
+        ),
+        (
+            json!({ "providers": [keys("k", json!({ "keys": [{ "id": "a", "sha256": "secret" }] }))] }),
+            "authn.providers[0].apiKey.keys[0].sha256: not a SHA-256 digest but text of 6 characters",
+        ),
+        (
+            json!({ "providers": [keys("k", json!({ "keys": [{ "id": "a", "sha256": DIGEST }, { "id": "b", "sha256": DIGEST.to_uppercase() }] }))] }),
+            "apiKey.keys[1].sha256: the same key stands at 0",
+        ),
+        (
+            json!({ "providers": [keys("k", json!({ "keys": [{ "id": "a", "sha256": DIGEST }, { "id": "a", "sha256": DIGEST.replace('8', "9") }] }))] }),
+            "apiKey.keys[1].id: `a` is also the id",
+        ),
+        (
+            json!({ "providers": [keys("k", json!({ "keys": [{ "id": "a", "sha256": DIGEST, "expires": "tomorrow" }] }))] }),
+            "apiKey.keys[0].expires",
+        ),
+        (
+            json!({ "providers": [keys("k", json!({ "keys": [{ "id": "a", "sha256": DIGEST, "notBefore": "2027-01-01T00:00:00Z", "expires": "2026-01-01T00:00:00Z" }] }))] }),
+            "apiKey.keys[0].expires: not after `notBefore`",
+        ),
+        (
+            json!({ "providers": [keys("k", json!({ "keys": [{ "id": "a", "sha256": DIGEST, "consumer": "a\nb" }], "forward": { "headers": { "x-consumer": "consumer" } } }))] }),
+            "apiKey.keys[0]: its consumer is to stand in `x-consumer`, but",
+        ),
+        (
+            json!({ "providers": [keys("k", json!({ "forward": { "headers": { "x-plan": "attributes.plam" } } }))] }),
+            "apiKey.forward.headers.x-plan: `plam` is not an attribute of any key of this document; there are `plan`; did you mean `plan`?",
+        ),
+        (
+            json!({ "providers": [keys("k", json!({ "from": { "header": "x-k" }, "forward": { "headers": { "x-k": "id" } } }))] }),
+            "apiKey.forward.headers.x-k: `x-k` is where a credential is read",
+        ),
+        // Forwarded.
+        (forwarded(json!({ "peers": "orders" })), "authn.providers[0].forwarded.peers"),
+        (
+            forwarded(json!({ "roles": "x-user" })),
+            "authn.providers[0].forwarded: the header `x-user` is to say two things",
+        ),
+        (forwarded(json!({ "principal": "authorization" })), "is where a credential is read"),
+        (forwarded(json!({ "principal": "x-envoy-user" })), "steers Envoy itself"),
+    ] {
+        let found = problems(section.clone());
+        assert!(found.contains(expected), "{section}\n gave: {found}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once() {
+    let section = json!({
+        "providers": [provider(json!({ "audiences": null, "issuer": "" })), { "name": "x" }],
+        "rules": [{ "name": "a", "require": { "any": ["y"] } }],
+        "realm": ""
+    });
+    assert_eq!(problems(section).lines().count(), 5);
+}
+
+#[test]
+fn explicit_algorithms_leave_other_keys_out_without_a_word() {
+    let keys = json!({ "inline": { "keys": [jwk("rsa"), jwk("p384")] } });
+    assert_eq!(problems(with_jwt(json!({ "keys": keys, "algorithms": "ES384" }))), "");
+}
+
+#[test]
+fn no_message_shows_a_secret() {
+    let secret = jwk("secret")["k"].as_str().unwrap().to_owned();
+    let section = with_jwt(
+        json!({ "keys": { "inline": { "keys": [jwk("secret"), jwk("secret")] } }, "audiences": null }),
+    );
+    let found = problems(section.clone());
+    assert!(!found.is_empty() && !found.contains(&secret));
+    let section: AuthnSection = serde_json::from_value(section).unwrap();
+    assert!(!format!("{section:?}").contains(&secret));
+}
+
+#[test]
+fn other_sections_learn_the_providers_and_how_to_ask_for_a_credential() {
+    let section = json!({ "providers": [keys("partners", json!({})), provider(json!({}))] });
+    let section: AuthnSection = serde_json::from_value(section).unwrap();
+    let names: Vec<String> = section.provider_names().iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["partners", "staff"]);
+    let mut compiler = Compiler::default();
+    assert_eq!(section.compile(&FieldPath::root(), &mut compiler).len(), 1);
+    let challenges: Vec<_> = compiler.challenges.iter().map(|value| value.as_bytes().to_vec()).collect();
+    assert_eq!(challenges, [b"Bearer realm=\"sluice\"".to_vec(), b"ApiKey realm=\"sluice\"".to_vec()]);
+    let edge: AuthnSection = serde_json::from_value(forwarded(json!({}))).unwrap();
+    let mut compiler = Compiler::default();
+    edge.compile(&FieldPath::root(), &mut compiler);
+    assert!(compiler.challenges.is_empty(), "no client can forward an identity");
+    assert_eq!(ISSUER, "https://id.example.com");
+}
+
+#[test]
+fn reasons_in_shadow_are_registered_only_where_something_is_in_shadow() {
+    for (section, expected) in [
+        (with_jwt(json!({})), false),
+        (with_rules(json!([{ "name": "a", "shadow": true }])), true),
+        (json!({ "providers": [provider(json!({}))], "shadow": true }), true),
+    ] {
+        let section: AuthnSection = serde_json::from_value(section).unwrap();
+        let mut compiler = Compiler::default();
+        section.compile(&FieldPath::root(), &mut compiler);
+        let shadow =
+            compiler.reasons.iter().any(|reason| reason.outcome == sluice_core::reason::Outcome::Shadow);
+        assert_eq!(shadow, expected);
+    }
+}

@@ -1,1 +1,108 @@
+use crate::config::AuthnSection;
+use serde_json::json;
+use sluice_core::fake::{FakeEnvironment, FakeRequest, Played, Stand};
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
+const EDGE: &str = "spiffe://example.com/ns/shop/sa/edge";
+
+fn play(request: &FakeRequest, peer: Option<&str>) -> Played {
+    let section = json!({
+        "providers": [{ "name": "edge", "forwarded": {
+            "peers": [EDGE], "principal": "x-user", "consumer": "x-consumer", "roles": "x-roles", "scopes": "x-scopes",
+            "attributes": { "plan": "x-plan" }
+        } }],
+        "rules": [{ "name": "all", "require": { "optional": ["edge"] } }]
+    });
+    let stand = Stand::new::<AuthnSection>("authn", section).unwrap();
+    let environment = match peer {
+        Some(peer) => FakeEnvironment::default().with_peer_identity(peer),
+        None => FakeEnvironment::default(),
+    };
+    stand.play(request, &environment)
+}
+
+fn request() -> FakeRequest {
+    FakeRequest::get("/orders")
+        .header("x-user", "alice")
+        .header("x-consumer", "acme")
+        .header("x-roles", "clerk, admin,")
+        .header("x-scopes", "orders:read orders:write,x")
+        .header("x-plan", "gold")
+}
+
+#[test]
+fn a_trusted_proxy_is_believed_and_its_headers_stay() {
+    let played = play(&request(), Some(EDGE));
+    assert_eq!(played.decisions, ["authn.ok.provider:edge"]);
+    let identity = played.identity.unwrap();
+    assert_eq!((identity.principal.as_str(), identity.consumer.as_deref()), ("alice", Some("acme")));
+    assert_eq!(identity.roles, ["clerk", "admin"]);
+    assert_eq!(identity.scopes, ["orders:read", "orders:write", "x"]);
+    assert_eq!(identity.attributes["plan"], "gold");
+    assert!(played.mutations.request_headers().is_empty());
+}
+
+#[test]
+fn nobody_else_is_and_the_headers_are_removed() {
+    for peer in [
+        None,
+        Some("spiffe://example.com/ns/shop/sa/orders"),
+        Some("spiffe://example.com/ns/shop/sa/edge2"),
+        Some(""),
+    ] {
+        let played = play(&request(), peer);
+        assert_eq!(
+            (played.status(), played.decisions.as_slice()),
+            (None, ["authn.ok.anonymous".to_owned()].as_slice())
+        );
+        assert!(played.identity.is_none());
+        for name in ["x-user", "x-consumer", "x-roles", "x-scopes", "x-plan"] {
+            assert_eq!(played.request_header(name), Some(None), "{name} {peer:?}");
+        }
+    }
+}
+
+#[test]
+fn other_spellings_of_its_headers_are_removed_even_from_a_trusted_proxy() {
+    let played = play(&request().header("x_user", "admin"), Some(EDGE));
+    assert_eq!(played.request_header("x_user"), Some(None));
+    assert_eq!(played.request_header("x-user"), None);
+}
+
+#[test]
+fn a_trusted_proxy_that_names_nobody_forwards_nobody() {
+    for request in
+        [FakeRequest::get("/"), FakeRequest::get("/").header("x-user", "").header("x-roles", "admin")]
+    {
+        let played = play(&request, Some(EDGE));
+        assert!(played.identity.is_none());
+        assert_eq!(played.decisions, ["authn.ok.anonymous"]);
+    }
+}
+
+#[test]
+fn what_has_no_single_reading_is_refused() {
+    for request in [
+        request().header("x-user", "bob"),
+        request().header("x-consumer", "globex"),
+        FakeRequest::get("/").header("x-user", [0xff]),
+        request().header("x-roles", [0xff]),
+    ] {
+        let played = play(&request, Some(EDGE));
+        assert_eq!(
+            (played.status(), played.decisions.as_slice()),
+            (Some(401), ["authn.forwarded_malformed".to_owned()].as_slice())
+        );
+        assert!(played.reply_header("www-authenticate").unwrap().starts_with("Forwarded realm="));
+    }
+}
+
+#[test]
+fn roles_may_stand_on_several_lines() {
+    let played = play(
+        &FakeRequest::get("/").header("x-user", "a").header("x-roles", "b").header("x-roles", "c"),
+        Some(EDGE),
+    );
+    assert_eq!(played.identity.unwrap().roles, ["b", "c"]);
+}
