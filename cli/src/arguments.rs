@@ -6,7 +6,12 @@ use std::path::PathBuf;
 
 /// Checks, explains and renders policy documents of Sluice, with the code that runs in the proxy.
 #[derive(Debug, Parser)]
-#[command(name = "sluice", version, disable_help_subcommand = true, after_help = "Exit status: 0 fine, 1 a document is wrong, 2 the command line is, or a file can't be read.")]
+#[command(
+    name = "sluice",
+    version,
+    disable_help_subcommand = true,
+    after_help = "Exit status: 0 fine, 1 a document is wrong, 2 the command line is, or a file can't be read."
+)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -21,7 +26,9 @@ pub enum Command {
     /// Play a request and tell how each policy decided, and why
     Explain(Box<ExplainArguments>),
     /// Print the JSON Schema of the document, for editors
-    #[command(after_help = "Example, for an editor with the YAML language server:\n  sluice schema > sluice.schema.json\n  and as first line of the document:  # yaml-language-server: $schema=sluice.schema.json")]
+    #[command(
+        after_help = "Example, for an editor with the YAML language server:\n  sluice schema > sluice.schema.json\n  and as first line of the document:  # yaml-language-server: $schema=sluice.schema.json"
+    )]
     Schema,
     /// Print a document in the form that a proxy takes
     Render {

@@ -87,7 +87,10 @@ impl Needs {
         let lists = |node: &crate::node::Node| {
             let of_objects = |node: &crate::node::Node| {
                 !node.entries().is_empty()
-                    && node.entries().iter().all(|entry| matches!(entry.value.value, crate::node::Value::Object(_)))
+                    && node
+                        .entries()
+                        .iter()
+                        .all(|entry| matches!(entry.value.value, crate::node::Value::Object(_)))
             };
             let counted = node.entries().iter().filter_map(|entry| {
                 let list = &entry.value;
@@ -115,7 +118,9 @@ pub fn misfits(compiled: &Compiled, module: &Metadata) -> Vec<Finding> {
     let edition = &module.edition;
     let mut problems = Vec::new();
     let names = compiled.node.entries().iter().map(|entry| entry.key.as_str());
-    for name in names.filter(|name| !COMMON.contains(name) && !module.sections.iter().any(|known| known == name)) {
+    for name in
+        names.filter(|name| !COMMON.contains(name) && !module.sections.iter().any(|known| known == name))
+    {
         let accepts = if module.sections.is_empty() {
             "no section at all".to_owned()
         } else {

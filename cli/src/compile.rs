@@ -34,8 +34,10 @@ pub struct Compiled {
 /// # Errors
 /// All that is wrong with it, in the order of the file. What fields refer to is looked at only when all have the right form.
 pub fn compile(source: &Source) -> Result<Compiled, Vec<Finding>> {
-    let text = std::str::from_utf8(&source.bytes).map_err(|error| vec![not_text(&source.bytes, error.valid_up_to())])?;
-    let node = yaml::read(text).map_err(|problems| problems.into_iter().map(unreadable).collect::<Vec<_>>())?;
+    let text = std::str::from_utf8(&source.bytes)
+        .map_err(|error| vec![not_text(&source.bytes, error.valid_up_to())])?;
+    let node =
+        yaml::read(text).map_err(|problems| problems.into_iter().map(unreadable).collect::<Vec<_>>())?;
     let document: Document = structure::decode(&node).map_err(|problems| located(&node, problems))?;
     // The seeds of a proxy are secret; here nobody attacks, and the same answer every time is worth more.
     let pipeline = Pipeline::from_document(&document, Seeds { local: 1, shared: 1 })

@@ -58,8 +58,9 @@ pub fn run(arguments: &ExplainArguments, streams: &mut Streams<'_>) -> Result<St
 /// When an argument means nothing.
 pub fn play(compiled: &Compiled, arguments: &ExplainArguments) -> Result<Played, Failure> {
     let time = match &arguments.time {
-        Some(text) => OffsetDateTime::parse(text, &Rfc3339)
-            .map_err(|_| Failure::new(format!("--time: `{text}` is not a time such as 2026-01-31T12:00:00Z (RFC 3339)")))?,
+        Some(text) => OffsetDateTime::parse(text, &Rfc3339).map_err(|_| {
+            Failure::new(format!("--time: `{text}` is not a time such as 2026-01-31T12:00:00Z (RFC 3339)"))
+        })?,
         None => {
             let now = OffsetDateTime::now_utc();
             now.replace_nanosecond(0).unwrap_or(now)
@@ -86,7 +87,8 @@ pub fn play(compiled: &Compiled, arguments: &ExplainArguments) -> Result<Played,
     }
     let explanation = compiled.pipeline.explain(&headers, &environment, identity);
     let reasons = compiled.pipeline.reasons();
-    let decisions = explanation.decided.decisions.iter().filter_map(|id| reasons.get(*id)).map(ToString::to_string);
+    let decisions =
+        explanation.decided.decisions.iter().filter_map(|id| reasons.get(*id)).map(ToString::to_string);
     Ok(Played { decisions: decisions.collect(), request, explanation, secrets })
 }
 

@@ -60,7 +60,9 @@ pub fn run(arguments: &Arguments, streams: &mut Streams<'_>) -> Status {
     let result = match &arguments.command {
         Command::Check(arguments) => check::run(arguments, streams),
         Command::Explain(arguments) => explain::run(arguments, streams),
-        Command::Schema => writeln!(streams.output, "{:#}", schema::schema()).map(|()| Status::Fine).map_err(Failure::from),
+        Command::Schema => {
+            writeln!(streams.output, "{:#}", schema::schema()).map(|()| Status::Fine).map_err(Failure::from)
+        }
         Command::Render { target } => render::run(target, streams),
     };
     let result = result.and_then(|status| Ok(streams.output.flush().map(|()| status)?));

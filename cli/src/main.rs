@@ -8,7 +8,10 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let mut streams =
-        Streams { input: &mut stdin().lock(), output: &mut BufWriter::new(stdout().lock()), errors: &mut stderr().lock() };
+    let mut streams = Streams {
+        input: &mut stdin().lock(),
+        output: &mut BufWriter::new(stdout().lock()),
+        errors: &mut stderr().lock(),
+    };
     ExitCode::from(sluice_cli::run(&arguments, &mut streams).code())
 }

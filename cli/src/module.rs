@@ -39,9 +39,14 @@ impl fmt::Display for NoMetadata {
         match self {
             NoMetadata::NotAModule => out.write_str("is not a whole WebAssembly module"),
             NoMetadata::NotOurs => {
-                write!(out, "does not say which sections it accepts (it has no custom section `{SECTION}`): name a module of dist/, as `make build` makes them")
+                write!(
+                    out,
+                    "does not say which sections it accepts (it has no custom section `{SECTION}`): name a module of dist/, as `make build` makes them"
+                )
             }
-            NoMetadata::Unreadable(error) => write!(out, "has a custom section `{SECTION}` that is unreadable: {error}"),
+            NoMetadata::Unreadable(error) => {
+                write!(out, "has a custom section `{SECTION}` that is unreadable: {error}")
+            }
         }
     }
 }
@@ -118,7 +123,10 @@ mod tests {
     fn a_module_says_what_it_accepts() {
         let module = module(&[("producers", &[7; 300]), ("sluice", METADATA)]);
         let metadata = Metadata::of(&module).unwrap();
-        assert_eq!((metadata.edition.as_str(), metadata.sections.as_slice()), ("sluice-headers", &["authn".to_owned()][..]));
+        assert_eq!(
+            (metadata.edition.as_str(), metadata.sections.as_slice()),
+            ("sluice-headers", &["authn".to_owned()][..])
+        );
         assert!(!metadata.sees_the_end_of_requests());
     }
 

@@ -31,7 +31,10 @@ pub fn run(target: &RenderTarget, streams: &mut Streams<'_>) -> Result<Status, F
                 Format::Json => format!("{rendered:#}\n"),
                 Format::Yaml => {
                     let origin = source.name.replace(char::is_control, " ");
-                    format!("# Written by `sluice render envoy` from {origin}: change that, not this.\n{}", yaml::write(&rendered))
+                    format!(
+                        "# Written by `sluice render envoy` from {origin}: change that, not this.\n{}",
+                        yaml::write(&rendered)
+                    )
                 }
             };
             streams.output.write_all(text.as_bytes())?;
@@ -50,7 +53,8 @@ pub fn run(target: &RenderTarget, streams: &mut Streams<'_>) -> Result<Status, F
 /// When the module's path is no text.
 pub fn envoy(compiled: &Compiled, arguments: &RenderEnvoyArguments) -> Result<Value, Failure> {
     let module = arguments.module.to_str();
-    let module = module.ok_or_else(|| Failure::new("--module: Envoy's configuration takes only a path that is UTF-8"))?;
+    let module = module
+        .ok_or_else(|| Failure::new("--module: Envoy's configuration takes only a path that is UTF-8"))?;
     // Readable where a person may look: in the YAML file, in /config_dump. As small as can be where a program reads it.
     let policy = match arguments.format {
         Format::Yaml => compiled.node.to_json_lines(),

@@ -23,7 +23,11 @@ pub(crate) fn write_text(checked: &Checked, streams: &mut Streams<'_>) -> io::Re
 }
 
 /// Prints each finding as `FILE:LINE:COLUMN: field: message` with the line that it is about.
-pub(crate) fn write_findings(source: &Source, findings: &[Finding], output: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn write_findings(
+    source: &Source,
+    findings: &[Finding],
+    output: &mut dyn Write,
+) -> io::Result<()> {
     let text = String::from_utf8_lossy(&source.bytes);
     for Finding { span, problem } in findings {
         let (line, column) = (span.start.line, span.start.column);
@@ -57,8 +61,8 @@ fn summary(needs: &Needs) -> String {
 pub(crate) fn size(bytes: usize) -> String {
     match bytes {
         0..1024 => format!("{bytes} B"),
-        1024..1_048_576 => format!("{}.{} KiB", bytes >> 10, (bytes & 1023) * 10 >> 10),
-        _ => format!("{}.{} MiB", bytes >> 20, ((bytes >> 10) & 1023) * 10 >> 10),
+        1024..1_048_576 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        _ => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
     }
 }
 

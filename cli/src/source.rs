@@ -23,7 +23,8 @@ impl Source {
     /// When it can't be read.
     pub fn read(path: &Path, input: &mut dyn Read) -> Result<Self, Failure> {
         if path == Path::new("-") {
-            let bytes = read_limited(input).map_err(|error| Failure::new(format!("standard input: {error}")))?;
+            let bytes =
+                read_limited(input).map_err(|error| Failure::new(format!("standard input: {error}")))?;
             return Ok(Self { name: "stdin".to_owned(), bytes });
         }
         Ok(Self { name: path.display().to_string(), bytes: read_file(path)? })

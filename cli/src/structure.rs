@@ -88,21 +88,33 @@ fn original_path(document: &Node, rest: &Node, path: &[Segment]) -> FieldPath {
     result
 }
 
-/// Serde names Rust's types where a user knows ranges.
+/// Serde speaks of its data model and of Rust's types, users of documents speak of lists, objects and ranges.
 fn plain(message: String) -> String {
-    const TYPES: [(&str, &str); 5] = [
-        (", expected u8", ", expected a whole number from 0 to 255"),
-        (", expected u16", ", expected a whole number from 0 to 65535"),
-        (", expected u32", ", expected a whole number from 0 to 4294967295"),
-        (", expected u64", ", expected a whole number, 0 or more"),
-        (", expected f64", ", expected a number"),
+    const FOUND: [(&str, &str); 3] = [
+        ("invalid type: map", "invalid type: an object"),
+        ("invalid type: sequence", "invalid type: a list"),
+        ("invalid type: null", "invalid type: nothing (null)"),
     ];
-    for (end, plain) in TYPES {
-        if let Some(found) = message.strip_suffix(end) {
-            return format!("{found}{plain}");
-        }
-    }
-    message
+    const EXPECTED: [(&str, &str); 8] = [
+        ("u8", "a whole number from 0 to 255"),
+        ("u16", "a whole number from 0 to 65535"),
+        ("u32", "a whole number from 0 to 4294967295"),
+        ("u64", "a whole number, 0 or more"),
+        ("usize", "a whole number, 0 or more"),
+        ("f64", "a number"),
+        ("a sequence", "a list"),
+        ("a map", "an object"),
+    ];
+    let Some((found, expected)) = message.rsplit_once(", expected ") else { return message };
+    let as_told = |table: &[(&str, &str)], text: &str| {
+        table.iter().find(|(told, _)| *told == text).map(|(_, plain)| (*plain).to_owned())
+    };
+    let found = as_told(&FOUND, found).unwrap_or_else(|| found.to_owned());
+    let expected = match expected.strip_prefix("struct ") {
+        Some(_) => "an object".to_owned(),
+        None => as_told(&EXPECTED, expected).unwrap_or_else(|| expected.to_owned()),
+    };
+    format!("{found}, expected {expected}")
 }
 
 /// The name in serde's "missing field `name`".
@@ -116,7 +128,8 @@ fn is_consequence(path: &FieldPath, missing: Option<&str>, removed: &[FieldPath]
     match missing {
         Some(field) => removed.contains(&path.field(field)),
         None => removed.iter().any(|removed| {
-            removed.segments().len() > path.segments().len() && removed.segments().starts_with(path.segments())
+            removed.segments().len() > path.segments().len()
+                && removed.segments().starts_with(path.segments())
         }),
     }
 }

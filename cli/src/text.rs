@@ -66,7 +66,7 @@ pub fn excerpt(text: &str, span: Span) -> Option<String> {
 fn without_secrets(line: &str) -> String {
     const SECRET: [&str; 7] = ["k", "d", "p", "q", "dp", "dq", "qi"];
     /// Shorter than that is no key.
-    const SHORTEST: usize = 8;
+    const SHORTEST: usize = 4;
     let is_word = |character: char| character.is_ascii_alphanumeric() || matches!(character, '-' | '_');
     let mut shown = String::with_capacity(line.len());
     let mut rest = line;
@@ -125,8 +125,14 @@ mod tests {
     fn secrets_of_keys_are_not_shown() {
         for (line, shown) in [
             ("  k: ZGVtby1zZWNyZXQ", "  k: ***************"),
-            (r#"{"kty":"oct","k":"ZGVtby1zZWNyZXQ","kid":"demo-key-1"}"#, r#"{"kty":"oct","k":"***************","kid":"demo-key-1"}"#),
-            ("- { kty: oct, k: 'ZGVtby1zZWNyZXQ', x: public-part }", "- { kty: oct, k: '***************', x: public-part }"),
+            (
+                r#"{"kty":"oct","k":"ZGVtby1zZWNyZXQ","kid":"demo-key-1"}"#,
+                r#"{"kty":"oct","k":"***************","kid":"demo-key-1"}"#,
+            ),
+            (
+                "- { kty: oct, k: 'ZGVtby1zZWNyZXQ', x: public-part }",
+                "- { kty: oct, k: '***************', x: public-part }",
+            ),
             ("kinds: abcdefghijkl # d ok, abcdefghijk", "kinds: abcdefghijkl # d ok, abcdefghijk"),
         ] {
             assert_eq!(without_secrets(line), shown);

@@ -8,8 +8,10 @@ use command::sluice;
 
 fn documents() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples/broken");
-    let mut documents: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    documents.retain(|path| path.extension().is_some_and(|extension| extension == "yaml" || extension == "json"));
+    let mut documents: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    documents
+        .retain(|path| path.extension().is_some_and(|extension| extension == "yaml" || extension == "json"));
     documents.sort();
     documents
 }
@@ -39,7 +41,9 @@ fn a_broken_document_is_neither_explained_nor_rendered() {
         let name = document.file_name().unwrap().to_str().unwrap();
         let folder = document.parent().unwrap();
         let checked = sluice(&["check", name], "", folder);
-        for command in [&["explain", name, "--path", "/"][..], &["render", "envoy", name, "--module", "sluice.wasm"]] {
+        for command in
+            [&["explain", name, "--path", "/"][..], &["render", "envoy", name, "--module", "sluice.wasm"]]
+        {
             let ran = sluice(command, "", folder);
             assert_eq!((ran.code, ran.output.as_str()), (1, ""), "{command:?}");
             assert_eq!(ran.errors, checked.output, "{command:?}");

@@ -65,7 +65,7 @@ fn a_wrong_command_line_ends_with_2_and_says_what_to_do() {
 fn a_document_that_is_fine_is_summed_up_in_a_line() {
     let ran = run(&["check", "-"], GOOD);
     assert_eq!((ran.code, ran.errors.as_str()), (0, ""));
-    assert_eq!(ran.output, "stdin: fine: authz (rules: 1); 104 B as JSON; sluice-headers.wasm is enough\n");
+    assert_eq!(ran.output, "stdin: fine: authz (rules: 1); 107 B as JSON; sluice-headers.wasm is enough\n");
 }
 
 #[test]
@@ -88,7 +88,10 @@ fn findings_are_there_for_programs_too() {
     assert_eq!(ran.code, 1);
     let report: Value = serde_json::from_str(&ran.output).unwrap();
     let problem = &report["files"][0]["problems"][0];
-    assert_eq!((problem["line"].as_u64(), problem["column"].as_u64(), problem["endColumn"].as_u64()), (Some(2), Some(1), Some(6)));
+    assert_eq!(
+        (problem["line"].as_u64(), problem["column"].as_u64(), problem["endColumn"].as_u64()),
+        (Some(2), Some(1), Some(6))
+    );
     assert_eq!((problem["path"].as_str(), problem["suggestion"].as_str()), (Some("authx"), Some("authz")));
     assert_eq!(report["ok"], false);
     let ran = run(&["check", "--json", "-"], GOOD);
@@ -98,8 +101,10 @@ fn findings_are_there_for_programs_too() {
 
 #[test]
 fn a_large_document_is_warned_about() {
-    let cidrs: Vec<String> = (0..14_000).map(|number| format!("10.{}.{}.0/24", number >> 8, number & 255)).collect();
-    let document = format!("version: 1\ndefinitions: {{ ipLists: {{ many: {{ cidrs: [{}] }} }} }}\n", cidrs.join(", "));
+    let cidrs: Vec<String> =
+        (0..14_000).map(|number| format!("10.{}.{}.0/24", number >> 8, number & 255)).collect();
+    let document =
+        format!("version: 1\ndefinitions: {{ ipLists: {{ many: {{ cidrs: [{}] }} }} }}\n", cidrs.join(", "));
     let ran = run(&["check", "-"], &document);
     assert_eq!(ran.code, 0, "{}", ran.output);
     assert!(ran.output.contains("stdin: warning: ") && ran.output.contains("kubectl"), "{}", ran.output);
@@ -109,11 +114,16 @@ fn a_large_document_is_warned_about() {
 fn a_module_says_whether_it_can_run_a_document() {
     let folder = tempfile::tempdir().unwrap();
     let release = env!("CARGO_PKG_VERSION");
-    let fits = format!(r#"{{"version":"{release}","edition":"sluice-auth","sections":["authn","authz"],"callbacks":["proxy_on_request_headers"]}}"#);
+    let fits = format!(
+        r#"{{"version":"{release}","edition":"sluice-auth","sections":["authn","authz"],"callbacks":["proxy_on_request_headers"]}}"#
+    );
     let module_file = module(folder.path(), &fits);
     assert_eq!(run(&["check", "-", "--module", &module_file], GOOD).code, 0);
 
-    let other = fits.replace(r#""authn","authz""#, r#""rateLimit""#).replace("sluice-auth", "sluice-rate-limit").replace(release, "0.0.1");
+    let other = fits
+        .replace(r#""authn","authz""#, r#""rateLimit""#)
+        .replace("sluice-auth", "sluice-rate-limit")
+        .replace(release, "0.0.1");
     let module_file = module(folder.path(), &other);
     let ran = run(&["check", "-", "--module", &module_file], GOOD);
     assert_eq!(ran.code, 1);

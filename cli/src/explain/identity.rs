@@ -31,7 +31,9 @@ pub(super) fn read(argument: &str) -> Result<Identity, Failure> {
         None => argument.as_bytes().to_vec(),
     };
     let given: Given = decode::from_json(&json).map_err(|problem| {
-        Failure::new(format!("--identity: {problem}. Write for example '{{\"principal\": \"alice\", \"roles\": [\"admin\"]}}'"))
+        Failure::new(format!(
+            "--identity: {problem}. Write for example '{{\"principal\": \"alice\", \"roles\": [\"admin\"]}}'"
+        ))
     })?;
     let Given { provider, principal, consumer, roles, scopes, claims, attributes } = given;
     Ok(Identity { provider, principal, consumer, roles, scopes, claims, attributes })

@@ -3,7 +3,8 @@ use crate::compile::Compiled;
 use crate::node::Node;
 
 /// Headers that carry credentials, whatever the document says.
-const HEADERS: [&str; 5] = ["authorization", "proxy-authorization", "cookie", "x-api-key", "x-forwarded-client-cert"];
+const HEADERS: [&str; 5] =
+    ["authorization", "proxy-authorization", "cookie", "x-api-key", "x-forwarded-client-cert"];
 
 /// Shorter ones are found in ordinary words; and nothing so short keeps a secret.
 const SHORTEST: usize = 4;
@@ -27,14 +28,20 @@ impl Secrets {
             let value = String::from_utf8_lossy(value);
             if headers.contains(name) {
                 // The parts by which a policy may refer to it: the token after its scheme, the value of each cookie.
-                let parts = value.split([' ', ';', ',']).map(|part| part.split_once('=').map_or(part, |(_, value)| value));
+                let parts = value
+                    .split([' ', ';', ','])
+                    .map(|part| part.split_once('=').map_or(part, |(_, value)| value));
                 values.extend(parts.map(str::to_owned));
                 values.push(value.clone().into_owned());
             }
             if name == ":path" {
                 let query = value.split_once('?').map_or("", |(_, query)| query);
                 let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
-                values.extend(pairs.filter(|(name, _)| parameters.iter().any(|known| known == name)).map(|(_, value)| value.to_owned()));
+                values.extend(
+                    pairs
+                        .filter(|(name, _)| parameters.iter().any(|known| known == name))
+                        .map(|(_, value)| value.to_owned()),
+                );
             }
         }
         values.retain(|value| value.len() >= SHORTEST && !["Bearer", "Basic"].contains(&value.as_str()));

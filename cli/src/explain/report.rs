@@ -12,7 +12,8 @@ use time::format_description::well_known::Rfc3339;
 pub(super) fn write_text(played: &Played, output: &mut dyn Write) -> io::Result<()> {
     let text = text(played).unwrap_or_default();
     // No terminal shall do what a header says.
-    let plain = |character: char| if character.is_control() && character != '\n' { '\u{fffd}' } else { character };
+    let plain =
+        |character: char| if character.is_control() && character != '\n' { '\u{fffd}' } else { character };
     let text: String = played.secrets.redact(&text).chars().map(plain).collect();
     output.write_all(text.as_bytes())
 }
@@ -37,7 +38,9 @@ fn text(played: &Played) -> Result<String, std::fmt::Error> {
     }
     match (&explanation.normal_host, &explanation.normal_path) {
         (Some(host), Some(path)) => {
-            let client = explanation.client_address.map_or("an unknown address".to_owned(), |address| address.to_string());
+            let client = explanation
+                .client_address
+                .map_or("an unknown address".to_owned(), |address| address.to_string());
             writeln!(text, "rules see: host {host}, path {path}, client {client}")?;
         }
         _ => writeln!(text, "rules don't see it: it can be read in more than one way, or in none")?,
@@ -123,7 +126,8 @@ fn identity_line(identity: &Identity) -> String {
     add("consumer", &identity.consumer.iter().cloned().collect::<Vec<_>>());
     add("roles", &identity.roles);
     add("scopes", &identity.scopes);
-    let attributes: Vec<String> = identity.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let attributes: Vec<String> =
+        identity.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect();
     add("attributes", &attributes);
     line
 }
@@ -195,7 +199,9 @@ fn redacted(value: Value, redact: &dyn Fn(&str) -> String) -> Value {
     match value {
         Value::String(text) => Value::String(redact(&text)),
         Value::Array(elements) => elements.into_iter().map(|element| redacted(element, redact)).collect(),
-        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, redacted(value, redact))).collect(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (name, redacted(value, redact))).collect()
+        }
         other => other,
     }
 }

@@ -110,10 +110,15 @@ fn headers_of_file(file: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure> {
 /// `name: value`, checked to be what Envoy lets through.
 fn header(line: &str) -> Result<(String, Vec<u8>), Failure> {
     let Some((name, value)) = line.split_once(':').filter(|(name, _)| !name.is_empty()) else {
-        let hint = if line.starts_with(':') { "pseudo-headers have options of their own: --method, --path, --host" } else { "write it as `name: value`" };
+        let hint = if line.starts_with(':') {
+            "pseudo-headers have options of their own: --method, --path, --host"
+        } else {
+            "write it as `name: value`"
+        };
         return Err(Failure::new(format!("--header: {hint}")));
     };
-    let name = HeaderName::new(name.trim_end()).map_err(|error| Failure::new(format!("--header: {error}")))?;
+    let name =
+        HeaderName::new(name.trim_end()).map_err(|error| Failure::new(format!("--header: {error}")))?;
     let value = HeaderValue::new(value.trim().as_bytes())
         .map_err(|error| Failure::new(format!("--header {name}: {error}; Envoy refuses such a request")))?;
     Ok((name.as_str().to_owned(), value.as_bytes().to_vec()))

@@ -43,8 +43,12 @@ fn each_stage_is_told_in_order_with_its_decision_and_the_verdict() {
     let explained = json(&["--path", "/orders/7", "--identity", READER]);
     assert_eq!(explained["verdict"]["action"], "continue");
     assert_eq!(explained["rulesSee"]["path"], "/orders/7");
-    let sections: Vec<&str> =
-        explained["stages"].as_array().unwrap().iter().map(|stage| stage["section"].as_str().unwrap()).collect();
+    let sections: Vec<&str> = explained["stages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|stage| stage["section"].as_str().unwrap())
+        .collect();
     assert_eq!(sections, ["rate_limit", "authz", "fault"]);
 
     let explained = json(&["--path", "/orders/7"]);
@@ -71,24 +75,32 @@ fn what_envoy_does_before_the_filter_is_played_too() {
         json(&all)["rulesSee"]["client"].as_str().unwrap().to_owned()
     };
     assert_eq!(client(&["--source", "192.0.2.1"]), "192.0.2.1");
-    assert_eq!(client(&["--source", "192.0.2.1", "-H", "X-Forwarded-For: 6.6.6.6, 198.51.100.7"]), "198.51.100.7");
+    assert_eq!(
+        client(&["--source", "192.0.2.1", "-H", "X-Forwarded-For: 6.6.6.6, 198.51.100.7"]),
+        "198.51.100.7"
+    );
 
     let document = DOCUMENT.replace("trustedHops: 1", "peerHeader: x-peer");
-    let played = explain(&document, &["--path", "/", "--source", "192.0.2.1", "-H", "x-peer: 6.6.6.6"]).unwrap();
+    let played =
+        explain(&document, &["--path", "/", "--source", "192.0.2.1", "-H", "x-peer: 6.6.6.6"]).unwrap();
     assert_eq!(report::json(&played)["rulesSee"]["client"], "192.0.2.1");
 }
 
 #[test]
 fn a_request_played_often_enough_reaches_its_limit() {
     let limited = ["--path", "/limited", "--identity", READER, "--repeat"];
-    let action = |times: &str| json(&[&limited[..], &[times]].concat())["verdict"]["action"].as_str().unwrap().to_owned();
+    let action = |times: &str| {
+        json(&[&limited[..], &[times]].concat())["verdict"]["action"].as_str().unwrap().to_owned()
+    };
     assert_eq!((action("2").as_str(), action("3").as_str()), ("continue", "respond"));
 }
 
 #[test]
 fn chance_is_as_it_is_said_to_be() {
     let flaky = ["--path", "/flaky", "--identity", READER, "--random"];
-    let action = |percent: &str| json(&[&flaky[..], &[percent]].concat())["verdict"]["action"].as_str().unwrap().to_owned();
+    let action = |percent: &str| {
+        json(&[&flaky[..], &[percent]].concat())["verdict"]["action"].as_str().unwrap().to_owned()
+    };
     for (percent, expected) in
         [("0", "respond"), ("4.9999", "respond"), ("5", "continue"), ("50", "continue"), ("100", "continue")]
     {
@@ -101,7 +113,8 @@ fn credentials_are_not_printed_wherever_they_turn_up() {
     let secret = "s3cr3t-t0ken";
     let authorization = format!("authorization: Bearer {secret}");
     let cookie = format!("cookie: a=1; session={secret}");
-    let options = ["--path", "/?copy=s3cr3t-t0ken", "-H", &authorization, "-H", &cookie, "-H", "x-api-key: s3cr3t-key"];
+    let options =
+        ["--path", "/?copy=s3cr3t-t0ken", "-H", &authorization, "-H", &cookie, "-H", "x-api-key: s3cr3t-key"];
     for printed in [text(&options), json(&options).to_string()] {
         assert!(!printed.contains("s3cr3t"), "{printed}");
         assert!(printed.contains("***"), "{printed}");
@@ -110,7 +123,10 @@ fn credentials_are_not_printed_wherever_they_turn_up() {
 
 #[test]
 fn a_host_header_is_the_host() {
-    assert_eq!(json(&["--path", "/", "-H", "Host: API.example.com:8080"])["rulesSee"]["host"], "api.example.com");
+    assert_eq!(
+        json(&["--path", "/", "-H", "Host: API.example.com:8080"])["rulesSee"]["host"],
+        "api.example.com"
+    );
     assert_eq!(json(&["--path", "/", "--host", "api.example.com"])["rulesSee"]["host"], "api.example.com");
 }
 

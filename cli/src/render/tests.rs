@@ -22,7 +22,8 @@ const GOOD: &str = "version: 1\ndefinitions: { matches: { a: { paths: [/a, \"/b 
 #[test]
 fn the_filter_is_what_envoy_takes_and_holds_the_document() {
     for format in ["yaml", "json"] {
-        let (status, output, errors) = render(GOOD.replace("/b c", "/b").as_str(), &["--format", format, "--name", "edge"]);
+        let (status, output, errors) =
+            render(GOOD.replace("/b c", "/b").as_str(), &["--format", format, "--name", "edge"]);
         assert_eq!((status, errors.as_str()), (Status::Fine, ""));
         let filter = value(&output);
         assert_eq!(filter["name"], "edge");

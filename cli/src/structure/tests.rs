@@ -50,7 +50,7 @@ fn every_misfit_is_told_where_it_stands_in_the_file() {
             "rules[0].method: unknown field `method`, expected `name` or `methods`; did you mean `methods`?",
             "rules[1].name: \"b b\" is not a name: 1 to 64 letters, digits, `-`, `_` or `.`, beginning with a letter or digit",
             "rules[2].methods[1]: invalid type: integer `7`, expected a string",
-            "rules[2].methods[2]: invalid type: map, expected a string",
+            "rules[2].methods[2]: invalid type: an object, expected a string",
             "rules[4]: missing field `name`",
             "othr: unknown field `othr`, expected one of `version`, `rules`, `other`; did you mean `other`?",
         ]
@@ -84,10 +84,15 @@ fn a_document_that_is_no_object_is_one_problem() {
 
 #[test]
 fn types_of_the_program_are_no_business_of_the_user() {
-    assert_eq!(
-        problems("version: 256"),
-        ["version: invalid value: integer `256`, expected a whole number from 0 to 255"]
-    );
+    for (text, problem) in [
+        ("version: 256", "version: invalid value: integer `256`, expected a whole number from 0 to 255"),
+        ("version: 1\nrules: {}", "rules: invalid type: an object, expected a list"),
+        ("version: 1\nrules: [7]", "rules[0]: invalid type: integer `7`, expected an object"),
+        ("version: 1\nrules:", "rules: invalid type: nothing (null), expected a list"),
+        ("7", "the document: invalid type: integer `7`, expected an object"),
+    ] {
+        assert_eq!(problems(text), [problem]);
+    }
 }
 
 #[test]

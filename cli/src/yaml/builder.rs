@@ -61,12 +61,14 @@ impl Builder {
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let node = match self.open.pop() {
-                    Some(Open::List { start, elements }) => {
-                        Node { span: Span { start: start.start, end: span.end }, value: Value::List(elements) }
-                    }
-                    Some(Open::Object { start, entries, .. }) => {
-                        Node { span: Span { start: start.start, end: span.end }, value: Value::Object(entries) }
-                    }
+                    Some(Open::List { start, elements }) => Node {
+                        span: Span { start: start.start, end: span.end },
+                        value: Value::List(elements),
+                    },
+                    Some(Open::Object { start, entries, .. }) => Node {
+                        span: Span { start: start.start, end: span.end },
+                        value: Value::Object(entries),
+                    },
                     None => return ControlFlow::Break(()),
                 };
                 return self.place(node);
@@ -136,7 +138,9 @@ impl Builder {
             let (line, column) = (first.start.line, first.start.column);
             self.report(
                 span,
-                format!("the key `{text}` stands twice in this object, first at line {line}, column {column}"),
+                format!(
+                    "the key `{text}` stands twice in this object, first at line {line}, column {column}"
+                ),
             );
         }
         ControlFlow::Continue(())

@@ -14,9 +14,8 @@ pub(super) fn resolve(text: &str) -> Result<Value, String> {
         "false" | "False" | "FALSE" => return Ok(Value::Boolean(false)),
         _ => {}
     }
-    let too_large = || {
-        format!("{text} is a number beyond what JSON can carry; if it is meant as text, put it in quotes")
-    };
+    let too_large =
+        || format!("{text} is a number beyond what JSON can carry; if it is meant as text, put it in quotes");
     if let Some(integer) = integer(text) {
         return integer.map(Value::Number).ok_or_else(too_large);
     }

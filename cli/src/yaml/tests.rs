@@ -57,7 +57,10 @@ fn a_number_that_json_cannot_carry_is_refused_with_the_way_out() {
     let digits = "1234567890".repeat(6);
     for text in [digits.as_str(), "1e999", ".inf", "-.INF", ".nan"] {
         let problems = problems(&format!("a: {text}"));
-        assert!(problems[0].starts_with("1:4: a: ") && problems[0].contains("put it in quotes"), "{problems:?}");
+        assert!(
+            problems[0].starts_with("1:4: a: ") && problems[0].contains("put it in quotes"),
+            "{problems:?}"
+        );
     }
 }
 

@@ -38,15 +38,28 @@ impl Validator<'_> {
             match keyword.as_str() {
                 "type" => {
                     let types = argument.as_array().map_or(vec![argument], |types| types.iter().collect());
-                    must(types.iter().any(|name| is_type(value, name.as_str().unwrap())), &format!("type {argument}"));
+                    must(
+                        types.iter().any(|name| is_type(value, name.as_str().unwrap())),
+                        &format!("type {argument}"),
+                    );
                 }
                 "const" => must(value == argument, &format!("const {argument}")),
                 "enum" => must(argument.as_array().unwrap().contains(value), &format!("enum {argument}")),
-                "minimum" => must(number(value).is_none_or(|found| found >= number(argument).unwrap()), "minimum"),
-                "maximum" => must(number(value).is_none_or(|found| found <= number(argument).unwrap()), "maximum"),
-                "exclusiveMinimum" => must(number(value).is_none_or(|found| found > number(argument).unwrap()), keyword),
-                "minLength" => must(length(value).is_none_or(|found| found >= argument.as_u64().unwrap()), keyword),
-                "maxLength" => must(length(value).is_none_or(|found| found <= argument.as_u64().unwrap()), keyword),
+                "minimum" => {
+                    must(number(value).is_none_or(|found| found >= number(argument).unwrap()), "minimum")
+                }
+                "maximum" => {
+                    must(number(value).is_none_or(|found| found <= number(argument).unwrap()), "maximum")
+                }
+                "exclusiveMinimum" => {
+                    must(number(value).is_none_or(|found| found > number(argument).unwrap()), keyword)
+                }
+                "minLength" => {
+                    must(length(value).is_none_or(|found| found >= argument.as_u64().unwrap()), keyword)
+                }
+                "maxLength" => {
+                    must(length(value).is_none_or(|found| found <= argument.as_u64().unwrap()), keyword)
+                }
                 "minItems" | "minProperties" => {
                     let size = value.as_array().map(Vec::len).or(value.as_object().map(serde_json::Map::len));
                     must(size.is_none_or(|size| size as u64 >= argument.as_u64().unwrap()), keyword);
@@ -57,11 +70,17 @@ impl Validator<'_> {
                 }
                 "pattern" => {
                     let pattern = Regex::new(argument.as_str().unwrap()).unwrap();
-                    must(value.as_str().is_none_or(|text| pattern.is_match(text)), &format!("pattern {argument}"));
+                    must(
+                        value.as_str().is_none_or(|text| pattern.is_match(text)),
+                        &format!("pattern {argument}"),
+                    );
                 }
-                "anyOf" => must(argument.as_array().unwrap().iter().any(|schema| self.fits(schema, value)), "anyOf"),
+                "anyOf" => {
+                    must(argument.as_array().unwrap().iter().any(|schema| self.fits(schema, value)), "anyOf")
+                }
                 "oneOf" => {
-                    let count = argument.as_array().unwrap().iter().filter(|schema| self.fits(schema, value)).count();
+                    let count =
+                        argument.as_array().unwrap().iter().filter(|schema| self.fits(schema, value)).count();
                     must(count == 1, &format!("oneOf ({count} hold)"));
                 }
                 "not" => must(!self.fits(argument, value), "not"),
@@ -77,10 +96,23 @@ impl Validator<'_> {
         for (keyword, argument) in keywords {
             match keyword.as_str() {
                 "$ref" => {
-                    let target = argument.as_str().unwrap().strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
-                    self.validate(target.unwrap_or_else(|| panic!("{argument} leads nowhere")), value, place, misfits);
+                    let target = argument
+                        .as_str()
+                        .unwrap()
+                        .strip_prefix('#')
+                        .and_then(|pointer| self.root.pointer(pointer));
+                    self.validate(
+                        target.unwrap_or_else(|| panic!("{argument} leads nowhere")),
+                        value,
+                        place,
+                        misfits,
+                    );
                 }
-                "allOf" => argument.as_array().unwrap().iter().for_each(|schema| self.validate(schema, value, place, misfits)),
+                "allOf" => argument
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .for_each(|schema| self.validate(schema, value, place, misfits)),
                 "items" => {
                     for (position, item) in value.as_array().into_iter().flatten().enumerate() {
                         self.validate(argument, item, &format!("{place}/{position}"), misfits);
@@ -95,7 +127,12 @@ impl Validator<'_> {
                 }
                 "propertyNames" => {
                     for name in value.as_object().into_iter().flat_map(serde_json::Map::keys) {
-                        self.validate(argument, &Value::from(name.as_str()), &format!("{place}/{name}"), misfits);
+                        self.validate(
+                            argument,
+                            &Value::from(name.as_str()),
+                            &format!("{place}/{name}"),
+                            misfits,
+                        );
                     }
                 }
                 "additionalProperties" => {
@@ -106,10 +143,12 @@ impl Validator<'_> {
                         }
                     }
                 }
-                "type" | "const" | "enum" | "minimum" | "maximum" | "exclusiveMinimum" | "minLength" | "maxLength" | "minItems"
-                | "maxItems" | "minProperties" | "maxProperties" | "pattern" | "anyOf" | "oneOf" | "not" | "required" => {}
+                "type" | "const" | "enum" | "minimum" | "maximum" | "exclusiveMinimum" | "minLength"
+                | "maxLength" | "minItems" | "maxItems" | "minProperties" | "maxProperties" | "pattern"
+                | "anyOf" | "oneOf" | "not" | "required" => {}
                 // What says nothing about validity.
-                "$schema" | "$defs" | "title" | "description" | "default" | "examples" | "format" | "deprecated" | "writeOnly" => {}
+                "$schema" | "$defs" | "title" | "description" | "default" | "examples" | "format"
+                | "deprecated" | "writeOnly" => {}
                 other => panic!("the schema uses `{other}`: teach it to cli/tests/json_schema"),
             }
         }
