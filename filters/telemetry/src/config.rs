@@ -83,7 +83,7 @@ struct LabelObject {
     #[serde(default)]
     name: Option<String>,
     /// The values that are told apart; all others count as `other`, and requests without one as `none`. May be left out for
-    /// `identity.consumer`, `identity.provider` and `request.method`, whose values the document knows.
+    /// `request.method`, and for `identity.provider` and `identity.consumer` where the document has providers and API keys.
     #[serde(default)]
     values: Option<OneOrMany<String>>,
 }
@@ -168,7 +168,7 @@ impl LabelConfig {
         }
         let values = match &self.values {
             Some(values) => values.iter().cloned().collect(),
-            None => known_values(&self.attribute, compiler).or_else(|| {
+            None => known_values(&self.attribute, compiler).filter(|values| !values.is_empty()).or_else(|| {
                 let message = format!(
                     "which values `{0}` may have is not known; list those that are to be told apart: `{{ attribute: {0}, values: [...] }}`",
                     self.attribute

@@ -116,6 +116,13 @@ fn listed_values_are_told_apart_and_all_others_are_other() {
 }
 
 #[test]
+fn a_document_without_consumers_knows_none() {
+    let mut compiler = Compiler::default();
+    section(json!({ "labels": ["identity.consumer"] })).compile_policy(&FieldPath::root(), &mut compiler);
+    assert!(compiler.problems.to_string().contains("which values `identity.consumer` may have is not known"));
+}
+
+#[test]
 fn the_number_of_counters_is_the_product_whatever_arrives() {
     let policy = policy(json!(["identity.provider", { "attribute": "header.x", "values": ["a", "b", "c"] }]));
     let mut seen = std::collections::HashSet::new();
