@@ -3,11 +3,13 @@ use crate::compile::Compiled;
 use crate::node::Node;
 
 /// Headers that carry credentials, whatever the document says.
-const HEADERS: [&str; 5] =
-    ["authorization", "proxy-authorization", "cookie", "x-api-key", "x-forwarded-client-cert"];
+const HEADERS: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "x-api-key"];
 
-/// Shorter ones are found in ordinary words; and nothing so short keeps a secret.
+/// Shorter values are found in ordinary words; and nothing so short keeps a secret.
 const SHORTEST: usize = 4;
+
+/// The same for parts of a value: a cookie `preview=on` is no secret, and `on` stands in many words.
+const SHORTEST_PART: usize = 8;
 
 /// The credentials in a request: an explanation goes into tickets and chats, where they must not stand.
 pub(super) struct Secrets {
@@ -28,10 +30,9 @@ impl Secrets {
             let value = String::from_utf8_lossy(value);
             if headers.contains(name) {
                 // The parts by which a policy may refer to it: the token after its scheme, the value of each cookie.
-                let parts = value
-                    .split([' ', ';', ','])
-                    .map(|part| part.split_once('=').map_or(part, |(_, value)| value));
-                values.extend(parts.map(str::to_owned));
+                let parts = value.split([' ', ';', ',']);
+                let parts = parts.map(|part| part.split_once('=').map_or(part, |(_, value)| value));
+                values.extend(parts.filter(|part| part.len() >= SHORTEST_PART).map(str::to_owned));
                 values.push(value.clone().into_owned());
             }
             if name == ":path" {
@@ -44,7 +45,7 @@ impl Secrets {
                 );
             }
         }
-        values.retain(|value| value.len() >= SHORTEST && !["Bearer", "Basic"].contains(&value.as_str()));
+        values.retain(|value| value.len() >= SHORTEST);
         values.sort_by_key(|value| std::cmp::Reverse(value.len()));
         Self { values }
     }

@@ -164,3 +164,58 @@ fn a_bomb_of_aliases_is_refused_at_its_first_anchor() {
     }
     assert!(problems(&text)[0].contains("anchors"));
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn no_text_makes_it_panic(text in "[-a:{}\\[\\],&*!|>'\"%@`#?~<1e.\\\\u \t\r\n\u{feff}\u{85}é]{0,60}") {
+        if let Ok(node) = read(&text) {
+            let json = node.to_json();
+            proptest::prop_assert!(serde_json::from_str::<Json>(&json).is_ok(), "{json}");
+            proptest::prop_assert_eq!(
+                serde_json::from_str::<Json>(&node.to_json_lines()).unwrap(),
+                serde_json::from_str::<Json>(&json).unwrap()
+            );
+        }
+    }
+
+    #[test]
+    fn every_json_is_read_as_json_has_it(text in json_text(4)) {
+        let expected: Json = serde_json::from_str(&text).unwrap();
+        proptest::prop_assert_eq!(json(&text), expected, "{}", text);
+    }
+}
+
+/// JSON texts, pretty or not, with every character escaped or not.
+fn json_text(depth: u32) -> impl proptest::strategy::Strategy<Value = String> {
+    use proptest::prelude::*;
+    let scalar = prop_oneof![
+        Just(Json::Null),
+        any::<bool>().prop_map(Json::from),
+        any::<i64>().prop_map(Json::from),
+        "\\PC{0,12}".prop_map(Json::from),
+        any::<String>().prop_map(Json::from),
+    ];
+    let value = scalar.prop_recursive(depth, 32, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Json::from),
+            prop::collection::btree_map("\\PC{0,8}", inner, 0..4)
+                .prop_map(|fields| Json::Object(fields.into_iter().collect())),
+        ]
+    });
+    (value, any::<bool>(), any::<bool>()).prop_map(|(value, pretty, ascii)| {
+        let text = if pretty { format!("{value:#}") } else { value.to_string() };
+        if !ascii {
+            return text;
+        }
+        let mut escaped = String::new();
+        for unit in text.encode_utf16() {
+            match u8::try_from(unit) {
+                Ok(byte) if byte.is_ascii() => escaped.push(byte.into()),
+                _ => escaped.push_str(&format!("\\u{unit:04x}")),
+            }
+        }
+        escaped
+    })
+}
