@@ -12,6 +12,7 @@
 //! | [`config`] | the section `rateLimit` of the document |
 //! | [`gcra`] | the algorithm, apart from any store |
 //! | `key`, `slot`, `table` | whose bucket it is, where it lies, and how it is changed |
+//! | `guess` | how reading a slot is saved where one worker is busy with one key |
 //! | `lease` | several units at once, for rules that have a `tolerance` |
 //! | `rule`, [`policy`] | one rule's answer; all rules', and how a client is told |
 //! | `fields` | `RateLimit-Policy`, `RateLimit` and `Retry-After` |
@@ -22,6 +23,7 @@
 pub mod config;
 mod fields;
 pub mod gcra;
+mod guess;
 mod key;
 mod lease;
 pub mod policy;

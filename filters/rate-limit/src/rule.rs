@@ -187,11 +187,21 @@ impl Rule {
         {
             return Some(Err(refusal(Why::Exceeded, refused.wait)));
         }
-        let (slot, version) = self.table.read(exchange.environment(), bucket.slot, now);
-        Some(match self.take(&gcra, &slot, bucket, now) {
+        let environment = exchange.environment();
+        let (mut slot, mut version) = match self.leases {
+            // Others give back what they leased, so a guess could be too low as well as too high.
+            Some(_) => self.table.read(environment, bucket.slot, now),
+            None => self.table.read_or_guess(environment, bucket.slot, now),
+        };
+        let mut taken = self.take(&gcra, &slot, bucket, now);
+        if taken.is_err() && matches!(version, Version::Guessed(_)) {
+            (slot, version) = self.table.read(environment, bucket.slot, now);
+            taken = self.take(&gcra, &slot, bucket, now);
+        }
+        Some(match taken {
             Ok(_) => Ok(Look { rule, limit, bucket, held: Held::Slot(slot, version) }),
             Err((why, wait)) => {
-                self.mend(&gcra, slot, version, bucket, exchange.environment(), now);
+                self.mend(&gcra, slot, version, bucket, environment, now);
                 Err(refusal(why, wait))
             }
         })
@@ -242,7 +252,8 @@ impl Rule {
                 None
             }
         };
-        for _ in 0..MOST_TRIES {
+        let mut tries = 0;
+        while tries < MOST_TRIES {
             let (mut slot, version) =
                 held.take().unwrap_or_else(|| self.table.read(environment, bucket.slot, now));
             let (taken, units) =
@@ -257,7 +268,9 @@ impl Rule {
                     }
                     return Ok(Left { limit, remaining, next_unit_in: taken.next_unit_in });
                 }
-                Err(Conflict) => continue,
+                // A wrong guess is not another worker's coming first.
+                Err(Conflict) if matches!(version, Version::Guessed(_)) => {}
+                Err(Conflict) => tries = tries.saturating_add(1),
             }
         }
         contended

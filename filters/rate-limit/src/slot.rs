@@ -70,6 +70,13 @@ impl Slot {
         slot
     }
 
+    /// The same later: without the buckets that are full by then.
+    pub(crate) fn at(&self, now: UnixTime) -> Self {
+        let mut later = Self::default();
+        self.entries().iter().filter(|entry| entry.full_at > now).for_each(|entry| later.push(*entry));
+        later
+    }
+
     /// What it knows of the key with this tag.
     pub(crate) fn standing(&self, tag: u64) -> Standing {
         if let Some(entry) = self.entries().iter().find(|entry| entry.tag == tag) {
@@ -159,6 +166,7 @@ mod tests {
         let value = filled(WAYS as u64).with_value(<[u8]>::to_vec);
         assert_eq!(Slot::read(&value, at(1_000)).standing(99), Standing::Crowded(at(1_001)));
         let slot = Slot::read(&value, at(1_001));
+        assert_eq!(filled(WAYS as u64).at(at(1_001)), slot);
         assert_eq!((slot.standing(1), slot.standing(99)), (Standing::Full, Standing::Full));
     }
 

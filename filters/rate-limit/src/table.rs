@@ -1,6 +1,7 @@
 //! Where the buckets of a rule are kept: a fixed number of slots in memory that all workers of the proxy share, or, where the host has
 //! none, in the worker's own.
 
+use crate::guess::Guesses;
 use crate::slot::Slot;
 use sluice_core::environment::{Environment, SharedError, UnixTime};
 use std::cell::RefCell;
@@ -14,6 +15,8 @@ pub(crate) struct Table {
     prefix: String,
     /// A slot's name, while it is used; kept so that a request allocates none.
     name: RefCell<String>,
+    /// Saves reading, where there is but one worker.
+    guesses: Guesses,
     /// The slots in the worker's own memory, once the host has said that it shares none.
     own: RefCell<Option<HashMap<u32, Slot>>>,
 }
@@ -23,6 +26,8 @@ pub(crate) struct Table {
 pub(crate) enum Version {
     /// This version of shared memory.
     Shared(u32),
+    /// This version, if the guess is right that nobody has written since this worker did.
+    Guessed(u32),
     /// Nothing: it has never been written.
     Absent,
     /// In the worker's own memory nobody comes between.
@@ -42,14 +47,31 @@ const NOBODYS_VERSION: u32 = u32::MAX;
 impl Table {
     /// The slots of the rule with this stable hash.
     pub(crate) fn new(rule: u64) -> Self {
-        Self { prefix: format!("sluice/rl/{rule:016x}/"), name: RefCell::default(), own: RefCell::default() }
+        Self {
+            prefix: format!("sluice/rl/{rule:016x}/"),
+            name: RefCell::default(),
+            guesses: Guesses::default(),
+            own: RefCell::default(),
+        }
+    }
+
+    /// Reads a slot, or guesses what it holds. What a guess says may only be used to write the slot, which fails if it is wrong.
+    pub(crate) fn read_or_guess(
+        &self,
+        environment: &dyn Environment,
+        slot: u32,
+        now: UnixTime,
+    ) -> (Slot, Version) {
+        match self.guesses.guess(slot) {
+            Some((value, version)) => (value.at(now), Version::Guessed(version)),
+            None => self.read(environment, slot, now),
+        }
     }
 
     /// Reads a slot.
     pub(crate) fn read(&self, environment: &dyn Environment, slot: u32, now: UnixTime) -> (Slot, Version) {
         if let Some(own) = &*self.own.borrow() {
-            let slot = own.get(&slot).map(|slot| slot.with_value(|value| Slot::read(value, now)));
-            return (slot.unwrap_or_default(), Version::Own);
+            return (own.get(&slot).map(|slot| slot.at(now)).unwrap_or_default(), Version::Own);
         }
         match self.named(slot, |name| environment.shared_get(name)) {
             Some((value, version)) => (Slot::read(&value, now), Version::Shared(version)),
@@ -73,15 +95,26 @@ impl Table {
             return Ok(());
         }
         let expected = match version {
-            Version::Shared(version) => version,
+            Version::Shared(version) | Version::Guessed(version) => version,
             Version::Absent | Version::Own => NOBODYS_VERSION,
         };
         let set = |name: &str| value.with_value(|value| environment.shared_set(name, value, expected));
         match self.named(slot, set) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                match version {
+                    Version::Guessed(_) => self.guesses.succeeded(),
+                    Version::Shared(_) | Version::Absent | Version::Own => {}
+                }
+                if expected != NOBODYS_VERSION {
+                    self.guesses.wrote(slot, value, expected);
+                }
+                Ok(())
+            }
             Err(SharedError::Conflict) => {
-                if version == Version::Absent {
-                    self.create(environment, slot);
+                match version {
+                    Version::Guessed(_) => self.guesses.failed(),
+                    Version::Absent => self.create(environment, slot),
+                    Version::Shared(_) | Version::Own => {}
                 }
                 Err(Conflict)
             }
