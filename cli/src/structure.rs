@@ -31,6 +31,10 @@ pub fn decode<T: DeserializeOwned>(document: &Node) -> Result<T, Vec<Problem>> {
         let missing = missing_field(&problem.message).map(str::to_owned);
         let beyond = problem.path.segments().get(found.len()..).unwrap_or_default();
         problem.path = place.segments().iter().chain(beyond).cloned().collect();
+        // What was meant by a misspelled name is not missing.
+        if let (Some(meant), Some((_, parents))) = (&problem.suggestion, place.segments().split_last()) {
+            removed.push(parents.iter().cloned().collect::<FieldPath>().field(meant));
+        }
         if !is_consequence(&problem.path, missing.as_deref(), &removed) {
             problems.push(problem);
         }

@@ -61,6 +61,8 @@ fn every_misfit_is_told_where_it_stands_in_the_file() {
 fn what_follows_only_from_another_misfit_is_not_told() {
     assert_eq!(problems("version: 1\nrules: [{name: a, methods: [7]}]").len(), 1);
     assert_eq!(problems("version: 1\nrules: [{name: 7}]").len(), 1);
+    assert_eq!(problems("version: 1\nrules: [{nme: a}]").len(), 1);
+    assert_eq!(problems("version: 1\nrules: [{nme: a, methods: 7}, {}]").len(), 3);
 }
 
 #[test]
