@@ -47,8 +47,8 @@ impl Rule {
             exchange.note(|| format!("{kind} rule `{name}`: its `match` is about other requests"));
             return false;
         }
-        if !self.when.holds(exchange) {
-            exchange.note(|| format!("{kind} rule `{name}`: its `when` is about other callers"));
+        if let Some(key) = self.when.unmet(exchange) {
+            exchange.note(|| format!("{kind} rule `{name}`: the caller does not meet `when.{key}`"));
             return false;
         }
         exchange.note(|| {

@@ -178,6 +178,9 @@ impl schemars::JsonSchema for PeerPattern {
     }
 }
 
+/// The key of `when` that is asked last.
+const SCOPES: &str = "scopes";
+
 /// A compiled [`When`].
 #[derive(Clone, Debug, Default)]
 pub struct CompiledWhen {
@@ -251,61 +254,79 @@ impl When {
 impl CompiledWhen {
     /// Whether the caller is as asked.
     pub fn holds(&self, exchange: &Exchange<'_>) -> bool {
-        self.holds_besides_scopes(exchange) && self.scopes_hold(exchange)
+        self.unmet(exchange).is_none()
     }
 
     /// The scopes that are asked for, where the caller is as asked but for them.
     pub fn missing_scopes(&self, exchange: &Exchange<'_>) -> Option<&AnyOrAll> {
-        let wanted = self.when.scopes.as_ref()?;
-        (exchange.identity().is_some() && self.holds_besides_scopes(exchange) && !self.scopes_hold(exchange))
-            .then_some(wanted)
+        (exchange.identity().is_some() && self.unmet(exchange) == Some(SCOPES))
+            .then_some(self.when.scopes.as_ref()?)
     }
 
-    fn scopes_hold(&self, exchange: &Exchange<'_>) -> bool {
-        let held = exchange.identity().map_or(&[][..], |identity| &identity.scopes);
-        self.when.scopes.as_ref().is_none_or(|wanted| wanted.is_met_by(held))
-    }
-
-    fn holds_besides_scopes(&self, exchange: &Exchange<'_>) -> bool {
+    /// The first key of `when` that the caller does not meet: `scopes` only where all others are met.
+    pub fn unmet(&self, exchange: &Exchange<'_>) -> Option<&'static str> {
         let when = &self.when;
         let identity = exchange.identity().map(AsRef::as_ref);
-        let of_identity = match identity {
-            Some(identity) => when.authenticated != Some(false) && self.holds_for(identity),
-            None => when.authenticated != Some(true) && !when.asks_identity_besides_authenticated(),
-        };
-        of_identity
-            && when.peers.as_ref().is_none_or(|patterns| {
-                exchange
-                    .peer_identity()
-                    .is_some_and(|peer| patterns.iter().any(|pattern| pattern.matches(peer)))
-            })
-            && self.not.as_ref().is_none_or(|not| !not.holds(exchange))
-    }
-
-    fn holds_for(&self, identity: &Identity) -> bool {
-        let when = &self.when;
+        // Whoever is nobody is none of those that a key asks for.
+        let lacks = |asked: bool, met: &dyn Fn(&Identity) -> bool| asked && !identity.is_some_and(met);
         let one_of = |list: &Option<OneOrMany<String>>, value: Option<&str>| {
-            list.as_ref()
-                .is_none_or(|list| value.is_some_and(|value| list.iter().any(|wanted| wanted == value)))
+            list.iter().flatten().any(|wanted| value == Some(wanted))
         };
-        let permitted = |holders: &BTreeSet<String>| identity.roles.iter().any(|role| holders.contains(role));
-        when.providers.as_ref().is_none_or(|list| {
-            identity.provider.as_ref().is_some_and(|provider| list.iter().any(|name| name == provider))
-        }) && one_of(&when.principals, Some(&identity.principal))
-            && one_of(&when.consumers, identity.consumer.as_deref())
-            && when.roles.as_ref().is_none_or(|wanted| wanted.is_met_by(&identity.roles))
-            && when.permissions.as_ref().is_none_or(|wanted| {
-                if wanted.all {
-                    self.permissions.iter().all(permitted)
-                } else {
-                    self.permissions.iter().any(permitted)
-                }
-            })
-            && when.claims.iter().all(|(path, wanted)| claim_matches(path, wanted, &identity.claims))
-            && when
-                .attributes
-                .iter()
-                .all(|(name, wanted)| wanted.matches(identity.attributes.get(name).map(String::as_bytes)))
+        let proven_by = |identity: &Identity| {
+            let provider = identity.provider.as_ref();
+            when.providers.iter().flatten().any(|wanted| provider == Some(wanted))
+        };
+        let permitted = |identity: &Identity| {
+            let held = |holders: &BTreeSet<String>| identity.roles.iter().any(|role| holders.contains(role));
+            if when.permissions.as_ref().is_some_and(|wanted| wanted.all) {
+                self.permissions.iter().all(held)
+            } else {
+                self.permissions.iter().any(held)
+            }
+        };
+        let meets = |list: &Option<AnyOrAll>, held: &[String]| {
+            list.as_ref().is_some_and(|wanted| wanted.is_met_by(held))
+        };
+        let claims_match = |identity: &Identity| {
+            when.claims.iter().all(|(path, wanted)| claim_matches(path, wanted, &identity.claims))
+        };
+        let attributes_match = |identity: &Identity| {
+            let value = |name: &str| identity.attributes.get(name).map(String::as_bytes);
+            when.attributes.iter().all(|(name, wanted)| wanted.matches(value(name)))
+        };
+        let is_peer = |patterns: &OneOrMany<PeerPattern>| {
+            let peer = exchange.peer_identity();
+            peer.is_some_and(|peer| patterns.iter().any(|pattern| pattern.matches(peer)))
+        };
+        if when.authenticated.is_some_and(|wanted| wanted != identity.is_some()) {
+            Some("authenticated")
+        } else if lacks(when.providers.is_some(), &proven_by) {
+            Some("providers")
+        } else if lacks(when.principals.is_some(), &|identity| {
+            one_of(&when.principals, Some(&identity.principal))
+        }) {
+            Some("principals")
+        } else if lacks(when.consumers.is_some(), &|identity| {
+            one_of(&when.consumers, identity.consumer.as_deref())
+        }) {
+            Some("consumers")
+        } else if lacks(when.roles.is_some(), &|identity| meets(&when.roles, &identity.roles)) {
+            Some("roles")
+        } else if lacks(when.permissions.is_some(), &permitted) {
+            Some("permissions")
+        } else if lacks(!when.claims.is_empty(), &claims_match) {
+            Some("claims")
+        } else if lacks(!when.attributes.is_empty(), &attributes_match) {
+            Some("attributes")
+        } else if !when.peers.as_ref().is_none_or(is_peer) {
+            Some("peers")
+        } else if self.not.as_ref().is_some_and(|not| not.holds(exchange)) {
+            Some("not")
+        } else if lacks(when.scopes.is_some(), &|identity| meets(&when.scopes, &identity.scopes)) {
+            Some(SCOPES)
+        } else {
+            None
+        }
     }
 }
 

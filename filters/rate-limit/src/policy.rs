@@ -40,7 +40,6 @@ impl Stage for RateLimitPolicy {
         let mut clock: Option<UnixTime> = None;
         for (position, rule) in self.rules.iter().enumerate() {
             if !rule.applies(exchange) {
-                exchange.note(|| format!("rule `{}`: is about other requests or callers", rule.name));
                 continue;
             }
             let now = *clock.get_or_insert_with(|| exchange.environment().now());

@@ -147,7 +147,16 @@ impl Remembered {
 impl Rule {
     /// Whether the rule is about this request.
     pub(crate) fn applies(&self, exchange: &Exchange<'_>) -> bool {
-        exchange.matches(self.selector) && self.when.holds(exchange)
+        let name = &self.name;
+        if !exchange.matches(self.selector) {
+            exchange.note(|| format!("rule `{name}`: its `match` is about other requests"));
+            return false;
+        }
+        if let Some(key) = self.when.unmet(exchange) {
+            exchange.note(|| format!("rule `{name}`: the caller does not meet `when.{key}`"));
+            return false;
+        }
+        true
     }
 
     /// The limit with this position.

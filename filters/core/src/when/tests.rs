@@ -116,6 +116,28 @@ fn scopes_are_missing_only_where_nothing_else_is() {
 }
 
 #[test]
+fn the_key_that_is_not_met_is_told() {
+    for (when, of_alice, of_nobody) in [
+        (json!({}), None, None),
+        (json!({ "authenticated": true }), None, Some("authenticated")),
+        (json!({ "authenticated": false }), Some("authenticated"), None),
+        (json!({ "providers": "staff", "principals": "bob" }), Some("principals"), Some("providers")),
+        (json!({ "consumers": "x" }), Some("consumers"), Some("consumers")),
+        (json!({ "roles": "x" }), None, Some("roles")),
+        (json!({ "permissions": { "all": ["read", "write"] } }), None, Some("permissions")),
+        (json!({ "claims": { "tier": "4" } }), Some("claims"), Some("claims")),
+        (json!({ "attributes": { "plan": "free" } }), Some("attributes"), Some("attributes")),
+        (json!({ "peers": "spiffe://d/a", "scopes": "c" }), Some("peers"), Some("peers")),
+        (json!({ "not": { "roles": "x" }, "scopes": "c" }), Some("not"), Some("scopes")),
+    ] {
+        let (compiled, problems) = compile(when.clone());
+        assert_eq!(problems, "");
+        let unmet = |identity| with_exchange(identity, None, |exchange| compiled.unmet(exchange));
+        assert_eq!((unmet(Some(alice())), unmet(None)), (of_alice, of_nobody), "{when}");
+    }
+}
+
+#[test]
 fn nobody_holds_nothing_that_asks_for_somebody() {
     for (when, expected) in [
         (json!({}), true),
