@@ -41,7 +41,7 @@ fn what_the_page_shows_is_what_the_command_prints() {
         let line = block.lines().next().unwrap();
         let arguments = split(line);
         let ran = sluice(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), "", &repository);
-        assert_eq!(ran.errors, "", "{line}");
+        assert!(ran.errors.is_empty() && ran.code < 2, "{line}: {}", ran.errors);
         made.push_str(&format!("console\n$ sluice {line}\n{}", ran.output));
         count += 1;
     }
