@@ -26,6 +26,8 @@ pub struct Checked {
     pub warnings: Vec<String>,
     /// What the document has and needs, where it compiles.
     pub needs: Option<Needs>,
+    /// The module that was asked about; it runs the document if there are no findings.
+    pub module: Option<String>,
 }
 
 /// What a document has and needs.
@@ -70,14 +72,15 @@ pub fn read_module(path: &Path) -> Result<Metadata, Failure> {
 
 /// Checks one document, by itself and for `module`.
 pub fn check(source: Source, module: Option<&Metadata>) -> Checked {
+    let edition = module.map(|module| module.edition.clone());
     match compile(&source) {
         Ok(compiled) => {
             let needs = Needs::of(&compiled);
             let findings = module.map(|module| misfits(&compiled, module)).unwrap_or_default();
             let warnings = warnings(&needs, module);
-            Checked { source, findings, warnings, needs: Some(needs) }
+            Checked { source, findings, warnings, needs: Some(needs), module: edition }
         }
-        Err(findings) => Checked { source, findings, warnings: Vec::new(), needs: None },
+        Err(findings) => Checked { source, findings, warnings: Vec::new(), needs: None, module: edition },
     }
 }
 
@@ -131,7 +134,7 @@ pub fn misfits(compiled: &Compiled, module: &Metadata) -> Vec<Finding> {
         );
         problems.push(Problem { path: FieldPath::root().field(name), message, suggestion: None });
     }
-    if compiled.pipeline.wants_log() && !module.sees_the_end_of_requests() {
+    if problems.is_empty() && compiled.pipeline.wants_log() && !module.sees_the_end_of_requests() {
         let message = format!(
             "counts finished requests, for which the module needs {LOG_CALLBACK}; `{edition}` does not have it, `sluice.wasm` does"
         );

@@ -17,7 +17,7 @@ pub(crate) fn write_text(checked: &Checked, streams: &mut Streams<'_>) -> io::Re
         writeln!(streams.output, "{name}: warning: {warning}")?;
     }
     if let (Some(needs), true) = (&checked.needs, checked.findings.is_empty()) {
-        writeln!(streams.output, "{name}: fine: {}", summary(needs))?;
+        writeln!(streams.output, "{name}: fine: {}", summary(needs, checked.module.as_deref()))?;
     }
     Ok(())
 }
@@ -39,7 +39,7 @@ pub(crate) fn write_findings(
     Ok(())
 }
 
-fn summary(needs: &Needs) -> String {
+fn summary(needs: &Needs, module: Option<&str>) -> String {
     let sections: Vec<String> = needs
         .sections
         .iter()
@@ -49,10 +49,10 @@ fn summary(needs: &Needs) -> String {
         })
         .collect();
     let sections = if sections.is_empty() { "no section".to_owned() } else { sections.join(", ") };
-    let module = if needs.log {
-        "needs sluice.wasm, since it counts finished requests"
-    } else {
-        "sluice-headers.wasm is enough"
+    let module = match module {
+        Some(module) => format!("the module `{module}` runs it"),
+        None if needs.log => "needs sluice.wasm, since it counts finished requests".to_owned(),
+        None => "sluice-headers.wasm is enough".to_owned(),
     };
     format!("{sections}; {} as JSON; {module}", size(needs.size))
 }

@@ -118,7 +118,9 @@ fn a_module_says_whether_it_can_run_a_document() {
         r#"{{"version":"{release}","edition":"sluice-auth","sections":["authn","authz"],"callbacks":["proxy_on_request_headers"]}}"#
     );
     let module_file = module(folder.path(), &fits);
-    assert_eq!(run(&["check", "-", "--module", &module_file], GOOD).code, 0);
+    let ran = run(&["check", "-", "--module", &module_file], GOOD);
+    assert_eq!(ran.code, 0);
+    assert!(ran.output.ends_with("the module `sluice-auth` runs it\n"), "{}", ran.output);
 
     let other = fits
         .replace(r#""authn","authz""#, r#""rateLimit""#)
