@@ -15,6 +15,8 @@ use sluice_core::problem::{FieldPath, Problems};
 
 /// Where the document does not say, in nanoseconds.
 const CLOCK_SKEW: u64 = 60_000_000_000;
+/// More than this, in nanoseconds, would no longer be about clocks.
+const MOST_CLOCK_SKEW: u64 = 3_600_000_000_000;
 /// Where the document does not say, in bytes.
 const MAX_SIZE: u64 = 8 << 10;
 /// Envoy takes no more than 60 KiB of headers unless it is told to.
@@ -38,6 +40,9 @@ impl JwtConfig {
         let max_size = self.max_size.map_or(MAX_SIZE, |size| size.bytes());
         if max_size == 0 || max_size > LARGEST_MAX_SIZE {
             problems.report(&path.field("maxSize"), "from 1B to 64KiB");
+        }
+        if self.clock_skew.is_some_and(|skew| skew.as_nanos() > MOST_CLOCK_SKEW) {
+            problems.report(&path.field("clockSkew"), "longer than `1h`: expired tokens would be accepted");
         }
         for name in self.forward.headers.keys() {
             if let Err(message) = forward::check_name(name) {

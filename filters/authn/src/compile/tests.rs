@@ -90,6 +90,7 @@ fn every_mistake_is_named_with_its_field() {
         (with_jwt(json!({ "maxSize": "1MiB" })), "jwt.maxSize:"),
         (with_jwt(json!({ "maxSize": "0B" })), "jwt.maxSize:"),
         (with_jwt(json!({ "clockSkew": "60" })), "jwt.clockSkew"),
+        (with_jwt(json!({ "clockSkew": "61m" })), "jwt.clockSkew: longer than `1h`"),
         (with_jwt(json!({ "principal": "a..b" })), "jwt.principal"),
         (with_jwt(json!({ "keys": { "discovery": {} } })), "jwt.keys"),
         (with_jwt(json!({ "keys": { "inline": { "keys": [] } } })), "keys.inline.keys: no key verifies"),
