@@ -11,21 +11,21 @@ fn the_burst_is_served_and_the_rest_is_told_when_to_come_back() {
     let gateway = Gateway::with_policy(
         "{version: 1, rateLimit: {rules: [{name: per-tenant, key: [header.x-tenant], limit: 6/min, burst: 3}]}, telemetry: {}}",
     );
-    let call = |tenant: &str| gateway.send(Request::get("/a").header("x-tenant", tenant));
+    let call = |path: &str, tenant: &str| gateway.send(Request::get(path).header("x-tenant", tenant));
     for _ in 0..3 {
-        let answer = call("one");
+        let answer = call("/a", "one");
         assert_eq!(answer.status, 200);
         assert!(answer.header("ratelimit").is_some(), "{:?}", answer.headers);
     }
-    let refused = call("one");
+    let refused = call("/refused", "one");
     assert_eq!(refused.status, 429);
     let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=10).contains(&wait), "{wait}");
     assert!(refused.header("ratelimit").unwrap().contains("r=0"), "{:?}", refused.headers);
     assert!(refused.header("ratelimit-policy").unwrap().contains("per-tenant"), "{:?}", refused.headers);
-    assert_eq!(gateway.details("/a"), "rate_limit.exceeded.rule:per-tenant");
+    assert_eq!(gateway.details("/refused"), "rate_limit.exceeded.rule:per-tenant");
     // Another key has its own.
-    assert_eq!(call("two").status, 200);
+    assert_eq!(call("/a", "two").status, 200);
     assert_eq!(gateway.upstream().count(), 4);
 }
 
