@@ -1,5 +1,6 @@
 //! The stable names of decisions. All that a document can decide are known when it is compiled, so labels are bounded by construction.
 
+use std::collections::HashMap;
 use std::fmt;
 
 /// The part of the document that decided.
@@ -62,7 +63,7 @@ impl Outcome {
 }
 
 /// A decision that a compiled document can make.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Reason {
     /// The deciding section.
     pub section: Section,
@@ -93,6 +94,8 @@ impl ReasonId {
 #[derive(Clone, Debug, Default)]
 pub struct ReasonTable {
     reasons: Vec<Reason>,
+    /// Where each stands: documents with thousands of rules register several reasons a rule.
+    known: HashMap<Reason, ReasonId>,
 }
 
 impl ReasonTable {
@@ -102,11 +105,13 @@ impl ReasonTable {
         let plain =
             |byte: char| if byte.is_ascii_alphanumeric() || "._:-".contains(byte) { byte } else { '_' };
         let reason = Reason { section, outcome, text: text.chars().map(plain).collect() };
-        let position = self.reasons.iter().position(|known| *known == reason).unwrap_or_else(|| {
-            self.reasons.push(reason);
-            self.reasons.len().saturating_sub(1)
-        });
-        ReasonId(u32::try_from(position).unwrap_or(u32::MAX))
+        if let Some(id) = self.known.get(&reason) {
+            return *id;
+        }
+        let id = ReasonId(u32::try_from(self.reasons.len()).unwrap_or(u32::MAX));
+        self.known.insert(reason.clone(), id);
+        self.reasons.push(reason);
+        id
     }
 
     /// The reason of `id`; `None` only for the id of another table.

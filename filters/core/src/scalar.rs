@@ -21,11 +21,20 @@ fn number_and_unit(text: &str) -> Option<(u64, &str)> {
 
 /// A scalar that is written as a string: `Deserialize` and, with the feature `schema`, `JsonSchema`.
 macro_rules! string_scalar {
-    ($type:ident, $description:literal, $pattern:literal, $example:literal) => {
+    ($type:ident, $expected:literal, $description:literal, $pattern:literal, $example:literal) => {
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = <String as serde::Deserialize>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
+                struct TextVisitor;
+                impl serde::de::Visitor<'_> for TextVisitor {
+                    type Value = $type;
+                    fn expecting(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        out.write_str($expected)
+                    }
+                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$type, E> {
+                        text.parse().map_err(E::custom)
+                    }
+                }
+                deserializer.deserialize_str(TextVisitor)
             }
         }
 

@@ -87,6 +87,7 @@ impl fmt::Debug for Duration {
 
 string_scalar!(
     Duration,
+    "a duration such as `250ms` or `5s`",
     "A length of time above zero: `250ms`, `5s`, `10m`, `1h30m`, `7d`.",
     "^([0-9]+(us|ms|s|m|h|d))+$",
     "5s"

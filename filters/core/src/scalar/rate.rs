@@ -102,6 +102,7 @@ impl fmt::Debug for Rate {
 
 string_scalar!(
     Rate,
+    "a rate such as `100/s`",
     "How often: `100/s`, `6000/min`, `1000/h`, `1000000/day`.",
     "^[0-9]+/(s|sec|min|m|h|hour|d|day)$",
     "100/s"

@@ -41,4 +41,10 @@ impl fmt::Debug for Size {
     }
 }
 
-string_scalar!(Size, "A number of bytes: `512B`, `8KiB`, `1MiB`, `2GiB`.", "^[0-9]+(B|KiB|MiB|GiB)$", "8KiB");
+string_scalar!(
+    Size,
+    "a size such as `8KiB`",
+    "A number of bytes: `512B`, `8KiB`, `1MiB`, `2GiB`.",
+    "^[0-9]+(B|KiB|MiB|GiB)$",
+    "8KiB"
+);
