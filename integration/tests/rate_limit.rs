@@ -60,6 +60,33 @@ fn two_workers_together_let_exactly_the_burst_through() {
 }
 
 #[test]
+fn a_flood_on_all_workers_at_once_gets_exactly_the_burst_of_every_key() {
+    let gateway = Gateway::builder()
+        .policy(
+            "{version: 1, rateLimit: {rules: [{name: all, key: [header.x-tenant], limit: 1/h, burst: 200, slots: 1}]}}",
+        )
+        .concurrency(2)
+        .start()
+        .unwrap();
+    // Both keys lie in one slot, which no worker has made yet.
+    let passed = |tenant: &str| {
+        let requests: Vec<Request> =
+            (0..150).map(|_| Request::get("/a").header("x-tenant", tenant)).collect();
+        let client = gateway.new_client(Protocol::Http1);
+        let statuses = client.send_all(&requests).into_iter().map(|answer| answer.unwrap().status);
+        statuses.filter(|status| *status == 200).count()
+    };
+    std::thread::scope(|scope| {
+        let floods: Vec<_> = ["one", "two", "one", "two"]
+            .into_iter()
+            .map(|tenant| scope.spawn(move || (0..2).map(|_| passed(tenant)).sum::<usize>()))
+            .collect();
+        let passed: Vec<usize> = floods.into_iter().map(|flood| flood.join().unwrap()).collect();
+        assert_eq!((passed[0] + passed[2], passed[1] + passed[3]), (200, 200), "{passed:?}");
+    });
+}
+
+#[test]
 fn the_clients_address_is_the_connections_whatever_it_writes() {
     let gateway = Gateway::with_policy(
         "{version: 1, client: {address: {peerHeader: x-sluice-peer}}, rateLimit: {rules: [{name: a, key: [client.address], limit: 1/h, burst: 1}]}}",
