@@ -31,6 +31,7 @@ pub struct Plugin {
     counters: RefCell<Counters>,
     delays: RefCell<Delays>,
     timer: Timer,
+    warned_unlogged: Cell<bool>,
 }
 
 /// Memory that requests use one after another.
@@ -132,6 +133,14 @@ impl Plugin {
     /// A stream that waited has ended.
     pub fn forget(&self, waiting: &Waiting) {
         self.delays.borrow_mut().remove(waiting);
+    }
+
+    /// A request that was to be counted has ended without its end being told. Said once: the module can't change its edition.
+    pub fn warn_unlogged(&self) {
+        if !self.warned_unlogged.replace(true) {
+            let warning = "sluice: telemetry.labels: responses are not counted: this edition of the module is not told of their end";
+            let _ = calls::log(LogLevel::Warn, warning);
+        }
     }
 
     /// The timer has fired.

@@ -161,9 +161,7 @@ impl Drop for Stream {
         }
         if self.labels.is_some() {
             // `on_log` comes before the end, in an edition of the module that has it.
-            self.plugin
-                .faults
-                .report("counting responses, which this edition of the module cannot", HostError::NotFound);
+            self.plugin.warn_unlogged();
         }
     }
 }

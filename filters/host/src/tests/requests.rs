@@ -1,6 +1,7 @@
 //! How a request passes through, and what becomes of it where the host fails.
 
 use super::*;
+use crate::calls::LogLevel;
 
 fn answers() -> Vec<(u32, u16, String, Vec<u8>)> {
     stand_in::with(|host| std::mem::take(&mut host.answers))
@@ -36,6 +37,19 @@ fn an_answer_names_its_reason_everywhere() {
     assert!(tick(&plugin));
     assert_eq!(counter("sluice_decisions.section.fault.outcome.denied.reason.aborted.rule:abort"), 1);
     assert_eq!(counter("sluice_requests.code_class.5xx"), 1);
+}
+
+#[test]
+fn an_edition_that_is_not_told_of_the_end_says_once_that_it_cannot_count() {
+    let plugin = plugin(DOCUMENT);
+    for context in 2..5 {
+        send(&plugin, context, "/");
+    }
+    let lines = stand_in::with(|host| host.lines.clone());
+    assert!(
+        matches!(lines.as_slice(), [(LogLevel::Warn, line)] if line.contains("telemetry.labels")),
+        "{lines:?}"
+    );
 }
 
 #[test]
@@ -101,7 +115,9 @@ fn headers_that_cannot_be_read_are_answered() {
     }
     tick(&plugin);
     assert_eq!(counter("sluice_host_events.event.headers_unreadable"), 3);
-    assert_eq!(stand_in::with(|host| host.lines.len()), 1, "one line a minute");
+    let faults =
+        stand_in::with(|host| host.lines.iter().filter(|(level, _)| *level == LogLevel::Error).count());
+    assert_eq!(faults, 1, "one line a minute");
 }
 
 #[test]
