@@ -208,11 +208,14 @@ impl RuleConfig {
         let outcome = if shadow || self.shadow { Outcome::Shadow } else { Outcome::Denied };
         let mut reason =
             |what: &str| compiler.reason(Section::RateLimit, outcome, &format!("{what}.rule:{}", self.name));
+        let exceeded = reason("exceeded");
+        // What a rule can never decide gets no name in metrics.
+        let mut reason_if = |possible: bool, what: &str| if possible { reason(what) } else { exceeded };
         let reasons = Reasons {
-            exceeded: reason("exceeded"),
-            crowded: reason("crowded"),
-            contended: reason("contended"),
-            missing_key: reason("missing_key"),
+            exceeded,
+            crowded: reason_if(self.key.is_some(), "crowded"),
+            contended: reason_if(self.on_contention == Contention::Deny, "contended"),
+            missing_key: reason_if(self.on_missing_key == MissingKey::Deny, "missing_key"),
         };
         Some(Rule {
             name: self.name.clone(),

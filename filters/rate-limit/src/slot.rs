@@ -186,4 +186,20 @@ mod tests {
             assert_eq!(slot.used, (length / ENTRY_BYTES).min(WAYS));
         }
     }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    mod properties {
+        use super::*;
+        use proptest::prelude::*;
+
+        proptest! {
+            #[test]
+            fn any_value_is_read_and_stays_as_it_was_read(value: Vec<u8>, now: u64, tag: u64, full_at: u64) {
+                let mut slot = Slot::read(&value, at(now));
+                prop_assert_eq!(slot.with_value(|value| Slot::read(value, at(now))), slot);
+                slot.put(tag, at(full_at));
+                prop_assert_eq!(slot.standing(tag), Standing::Known(at(full_at)));
+            }
+        }
+    }
 }
