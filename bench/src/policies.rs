@@ -111,6 +111,12 @@ impl Document {
         self
     }
 
+    /// Decisions for the access log, and whatever else telemetry does unless told.
+    pub fn telemetry(mut self) -> Self {
+        self.sections.insert("telemetry".to_owned(), json!({}));
+        self
+    }
+
     /// The document as Envoy gets it.
     pub fn json(mut self) -> String {
         self.sections.insert("version".to_owned(), json!(1));

@@ -119,6 +119,15 @@ pub const ROWS: &[Row] = &[
         traffic: || traffic::users(CLIENTS),
     },
     Row {
+        name: "edge_telemetry",
+        about: "as edge, with the decision published for the access log",
+        edition: Edition::Full,
+        document: || edge().telemetry(),
+        probes: probes_of_edge,
+        peers: &[],
+        traffic: || traffic::users(CLIENTS),
+    },
+    Row {
         name: "jwt_repeated",
         about: "a token seen before, and nothing else; beside jwt_authn with its cache",
         edition: Edition::Full,
@@ -329,3 +338,6 @@ fn joined(mut probes: Vec<Probe>, further: Vec<Probe>) -> Vec<Probe> {
     probes.extend(further);
     probes
 }
+
+#[cfg(test)]
+mod tests;
