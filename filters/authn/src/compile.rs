@@ -305,7 +305,7 @@ fn sources(
     sources
 }
 
-/// Whether a credential is taken out of the request. One in the query stays, which must be said.
+/// Whether a credential is taken out of the request. One in the query stays: a promise to remove it would be false.
 fn removes(
     passing: Option<Passing>,
     sources: &[CredentialSource],
@@ -313,10 +313,10 @@ fn removes(
     problems: &mut Problems,
 ) -> bool {
     let in_query = sources.iter().any(|source| matches!(source, CredentialSource::Query(_)));
-    if in_query && passing != Some(Passing::Keep) {
+    if in_query && passing == Some(Passing::Remove) {
         problems.report(
             path,
-            "what is read from the query can't be taken out of it and goes on to the service: say so with `keep`",
+            "what is read from the query can't be taken out of it and goes on to the service: write `keep`, or read it elsewhere",
         );
     }
     passing != Some(Passing::Keep)

@@ -134,7 +134,7 @@ pub struct JwtForward {
     /// Headers, each with the claim that it gets; lists are joined with commas. What a client sends under these names is always
     /// removed.
     pub headers: OrderedMap<HeaderName, ClaimPath>,
-    /// Whether the token itself goes on to the service; removed by default. One in the query can only be kept.
+    /// Whether the token itself goes on to the service; removed by default. One in the query always does.
     pub token: Option<Passing>,
 }
 
@@ -213,7 +213,7 @@ pub struct ApiKeyForward {
     /// Headers, each with what it gets: `id`, `consumer`, `roles`, `scopes` or `attributes.<name>`. What a client sends under these
     /// names is always removed.
     pub headers: OrderedMap<HeaderName, KeyFact>,
-    /// Whether the key itself goes on to the service; removed by default. One in the query can only be kept.
+    /// Whether the key itself goes on to the service; removed by default. One in the query always does.
     pub key: Option<Passing>,
 }
 

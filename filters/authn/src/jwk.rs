@@ -104,7 +104,7 @@ impl Jwk {
         if algorithms.is_empty() {
             return Ok(None);
         }
-        Ok(Some(VerificationKey { id: self.kid.clone(), algorithms, material }))
+        Ok(Some(VerificationKey { id: self.kid.clone().filter(|id| !id.is_empty()), algorithms, material }))
     }
 
     /// Whether `use` and `key_ops` (RFC 7517 §4.2, §4.3) let it verify signatures.

@@ -51,7 +51,8 @@ impl Jws {
         };
         let algorithm = text("alg")?.ok_or(Failure::TokenMalformed)?;
         let algorithm = Algorithm::named(algorithm).ok_or(Failure::AlgorithmNotAllowed)?;
-        let key_id = text("kid")?.cloned();
+        // An empty id names no key; Envoy's own filter reads it so too.
+        let key_id = text("kid")?.filter(|id| !id.is_empty()).cloned();
         let media_type = text("typ")?.map(|name| media_type(name));
         let claims = json(claims)?;
         if !claims.is_object() {

@@ -122,7 +122,10 @@ fn every_mistake_is_named_with_its_field() {
             with_jwt(json!({ "from": [{ "cookie": "a" }, { "cookie": "a" }] })),
             "jwt.from[1]: the cookie `a` stands here and at 0",
         ),
-        (with_jwt(json!({ "from": { "query": "token" } })), "jwt.forward.token: what is read from the query"),
+        (
+            with_jwt(json!({ "from": { "query": "token" }, "forward": { "token": "remove" } })),
+            "jwt.forward.token: what is read from the query",
+        ),
         (
             with_jwt(json!({ "forward": { "headers": { "host": "sub" } } })),
             "jwt.forward.headers.host: `host` has a meaning",
