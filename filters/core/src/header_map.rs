@@ -4,6 +4,8 @@
 //! each name and value, each followed by a zero byte. That is both the quickest way to read headers (two present ones by name cost
 //! more) and the only safe one: by name the host gives the first of several headers of that name and hides the rest.
 
+use crate::bytes;
+
 /// Headers over a buffer of the host's; the offsets are checked once, when it is read.
 #[derive(Debug, Default)]
 pub struct HeaderMap {
@@ -68,7 +70,7 @@ impl HeaderMap {
         let name = name.as_bytes();
         self.entries
             .iter()
-            .filter(move |[start, end, _, _]| self.slice(*start, *end) == name)
+            .filter(move |[start, end, _, _]| bytes::equal(self.slice(*start, *end), name))
             .map(|[_, _, start, end]| self.slice(*start, *end))
     }
 

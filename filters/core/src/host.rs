@@ -7,6 +7,11 @@ use std::fmt;
 /// The host of an `:authority` (or `host`) value: lower case, no port, no final dot. `None` where the value is no host at all.
 pub fn normalize(authority: &[u8]) -> Option<Cow<'_, str>> {
     let authority = std::str::from_utf8(authority).ok()?;
+    // Nearly all are plain: one look at each byte.
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+    if (1..=255).contains(&authority.len()) && authority.bytes().all(plain) && !authority.ends_with('.') {
+        return Some(Cow::Borrowed(authority));
+    }
     let host = if authority.starts_with('[') {
         // An IPv6 literal keeps its brackets.
         let end = authority.find(']')?.checked_add(1)?;

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`problem`], [`decode`] | errors of a document: the field's path, what was found, what would be right |
 //! | [`name`], [`scalar`], [`list`] | the document's small types: names, durations, rates, percentages, one-or-many lists, maps without duplicates |
+//! | [`bytes`] | comparison for hot paths |
 //! | [`header`], [`header_map`], [`cookie`], [`path`], [`host`], [`request`] | a request as it arrived, and the normal form that rules match |
 //! | [`client`], [`network`] | who is calling, before any proof |
 //! | [`selector`] | `match`: its grammar, and the index that all sections share |
@@ -21,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 pub mod attribute;
+pub mod bytes;
 pub mod client;
 pub mod compile;
 pub mod cookie;

@@ -74,13 +74,10 @@ pub fn normalize(target: &[u8]) -> Result<NormalPath<'_>, Ambiguity> {
     if target.len() > LONGEST {
         return Err(Ambiguity::TooLong);
     }
-    // Only visible ASCII, in the query too: Envoy forwards other bytes as they are, and no rule could speak of them.
-    if !target.iter().all(|byte| (0x21..=0x7e).contains(byte) && !matches!(byte, b'\\' | b'#')) {
-        return Err(Ambiguity::ForbiddenByte);
-    }
+    let Plain { query, path_is_plain } = look_over(target).ok_or(Ambiguity::ForbiddenByte)?;
     let target = std::str::from_utf8(target).map_err(|_| Ambiguity::ForbiddenByte)?;
-    let (path, query) = match target.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
+    let (path, query) = match query.and_then(|mark| target.split_at_checked(mark)) {
+        Some((path, query)) => (path, query.get(1..)),
         None => (target, None),
     };
     if path == "*" {
@@ -88,6 +85,9 @@ pub fn normalize(target: &[u8]) -> Result<NormalPath<'_>, Ambiguity> {
     }
     if !path.starts_with('/') {
         return Err(Ambiguity::NotAbsolute);
+    }
+    if path_is_plain {
+        return Ok(NormalPath { path: Cow::Borrowed(path), query });
     }
     let path = if path.contains('%') { Cow::Owned(decode(path)?) } else { Cow::Borrowed(path) };
     if path.contains(';') {
@@ -103,6 +103,34 @@ pub fn normalize(target: &[u8]) -> Result<NormalPath<'_>, Ambiguity> {
         }
     }
     Ok(NormalPath { path, query })
+}
+
+/// What one look over a target's bytes tells.
+struct Plain {
+    /// Where the query's `?` stands.
+    query: Option<usize>,
+    /// Whether the path is in normal form as it stands: no percent sign, no semicolon, no segment that is empty or begins with a dot.
+    path_is_plain: bool,
+}
+
+/// Looks at each byte once: nearly all paths are plain, and searching for one thing after another costs more than all else here.
+/// `None` where a byte is neither visible ASCII nor allowed; in the query too: Envoy forwards such bytes as they are, and no rule could
+/// speak of them.
+fn look_over(target: &[u8]) -> Option<Plain> {
+    let mut plain = Plain { query: None, path_is_plain: true };
+    let mut previous = 0;
+    for (position, byte) in target.iter().copied().enumerate() {
+        match byte {
+            0..=0x20 | 0x7f.. | b'\\' | b'#' => return None,
+            _ if plain.query.is_some() => {}
+            b'?' => plain.query = Some(position),
+            b'%' | b';' => plain.path_is_plain = false,
+            b'/' | b'.' if previous == b'/' => plain.path_is_plain = false,
+            _ => {}
+        }
+        previous = byte;
+    }
+    Some(plain)
 }
 
 fn decode(path: &str) -> Result<String, Ambiguity> {

@@ -57,7 +57,7 @@ impl<'r> RequestView<'r> {
     pub fn new(headers: &'r HeaderMap) -> Result<Self, Unreadable> {
         let (mut method, mut path, mut authority) = (None, None, None);
         // Envoy keeps pseudo-headers single and (in maps that it hands out) first, but nothing promises the order: look at all once.
-        for (name, value) in headers.iter() {
+        for (name, value) in headers.iter().filter(|(name, _)| name.first() == Some(&b':')) {
             match name {
                 b":method" => method = Some(value),
                 b":path" => path = Some(value),
