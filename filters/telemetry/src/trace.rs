@@ -48,7 +48,7 @@ impl TraceStage {
         };
         let parent = TraceParent::start(random, sampled);
         exchange.note(|| format!("a trace starts here: {parent}"));
-        if let Ok(value) = HeaderValue::new(parent.to_string().as_bytes()) {
+        if let Ok(value) = HeaderValue::new(&parent.to_text()) {
             mutations.set_request_header(self.traceparent.clone(), value);
         }
         // §3.3: it belongs to the trace that does not go on.

@@ -57,9 +57,26 @@ impl TraceParent {
     }
 }
 
+impl TraceParent {
+    /// The header's value. By hand: the standard library's hexadecimal formatting was an eighth of all that the module did for a request.
+    pub fn to_text(&self) -> [u8; LENGTH] {
+        let ids = self.trace_id.to_be_bytes();
+        let bytes = [0].into_iter().chain(ids).chain(self.parent_id.to_be_bytes()).chain([self.flags]);
+        let digits = bytes.flat_map(|byte| [digit(byte >> 4), digit(byte & 0xf)]);
+        let mut text = [b'-'; LENGTH];
+        let places = text.iter_mut().enumerate().filter(|(place, _)| ![2, 35, 52].contains(place));
+        places.zip(digits).for_each(|((_, place), digit)| *place = digit);
+        text
+    }
+}
+
+const fn digit(nibble: u8) -> u8 {
+    if nibble < 10 { b'0'.wrapping_add(nibble) } else { (b'a' - 10).wrapping_add(nibble) }
+}
+
 impl fmt::Display for TraceParent {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.parent_id, self.flags)
+        out.write_str(&String::from_utf8_lossy(&self.to_text()))
     }
 }
 
