@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-run build run tour test lint bench clean
+.PHONY: help setup setup-run build build-suite run tour test lint bench clean
 
 # rustup's folder, where a non-login shell doesn't have it.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -26,10 +26,14 @@ setup-run:
 build: setup-run ## Fills dist/: the modules and the sluice command
 	@tools/build-modules
 
-run: build ## Starts the demo: an edge and two sidecars on real Envoys, and a tour of the policies; serves until Ctrl-C
+# What the demo and the benchmark run: the suite alone, for something to see sooner.
+build-suite: setup-run
+	@tools/build-modules --only sluice,sluice-headers
+
+run: build-suite ## Starts the demo: an edge and two sidecars on real Envoys, and a tour of the policies; serves until Ctrl-C
 	@ENVOY_BIN=$(CURDIR)/.tools/bin/envoy cargo run --profile tool -p sluice-integration --bin sluice-tour -- run
 
-tour: build ## The same, but ends after the tour; exit status 0 only if every step held
+tour: build-suite ## The same, but ends after the tour; exit status 0 only if every step held
 	@ENVOY_BIN=$(CURDIR)/.tools/bin/envoy cargo run --profile tool -p sluice-integration --bin sluice-tour -- tour
 
 test: setup lint build ## All tests: natively, on real Envoys, and inside a WebAssembly VM; first the set-up and the lints
@@ -41,7 +45,7 @@ lint: setup ## Formatting and clippy, without a warning, natively and as the mod
 	cargo clippy --workspace --all-targets -- -D warnings
 	tools/wasm-cargo clippy --package sluice-suite --lib --target wasm32-wasip1 -- -D warnings
 
-bench: build ## Measures what a request costs, beside Envoy's own filters
+bench: build-suite ## Measures what a request costs, beside Envoy's own filters
 	@ENVOY_BIN=$(CURDIR)/.tools/bin/envoy cargo run --profile tool -p sluice-bench --
 
 clean: ## Removes what was built: target/ and dist/; .tools/ stays
