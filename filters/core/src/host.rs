@@ -3,34 +3,29 @@
 use serde::de::{self, Deserialize, Deserializer};
 use std::borrow::Cow;
 use std::fmt;
+use std::net::Ipv6Addr;
 
 /// The host of an `:authority` (or `host`) value: lower case, no port, no final dot. `None` where the value is no host at all.
 pub fn normalize(authority: &[u8]) -> Option<Cow<'_, str>> {
     let authority = std::str::from_utf8(authority).ok()?;
+    if authority.starts_with('[') {
+        return ipv6_literal(authority).map(Cow::Owned);
+    }
     // Nearly all are plain: one look at each byte.
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
-    if (1..=255).contains(&authority.len()) && authority.bytes().all(plain) && !authority.ends_with('.') {
+    if (1..=255).contains(&authority.len()) && authority.bytes().all(plain) && !has_empty_label(authority) {
         return Some(Cow::Borrowed(authority));
     }
-    let host = if authority.starts_with('[') {
-        // An IPv6 literal keeps its brackets.
-        let end = authority.find(']')?.checked_add(1)?;
-        let (host, port) = authority.split_at_checked(end)?;
-        valid_port(port)?;
-        host
-    } else {
-        match authority.split_once(':') {
-            Some((host, port)) => {
-                valid_port_number(port)?;
-                host
-            }
-            None => authority,
+    let host = match authority.split_once(':') {
+        Some((host, port)) => {
+            valid_port_number(port)?;
+            host
         }
+        None => authority,
     };
     let host = host.strip_suffix('.').unwrap_or(host);
-    let allowed =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':' | b'[' | b']');
-    if host.is_empty() || host.len() > 255 || !host.bytes().all(allowed) {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    if host.len() > 255 || !host.bytes().all(allowed) || has_empty_label(host) {
         return None;
     }
     Some(if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -38,6 +33,18 @@ pub fn normalize(authority: &[u8]) -> Option<Cow<'_, str>> {
     } else {
         Cow::Borrowed(host)
     })
+}
+
+/// An IPv6 literal (RFC 3986 §3.2.2) keeps its brackets; of its many spellings one (RFC 5952).
+fn ipv6_literal(authority: &str) -> Option<String> {
+    let (literal, port) = authority.strip_prefix('[')?.split_once(']')?;
+    valid_port(port)?;
+    literal.parse::<Ipv6Addr>().ok().map(|address| format!("[{address}]"))
+}
+
+/// No name has an empty label (RFC 1034 §3.1) but for the root behind a final dot: some servers would drop the dots of `example.com..`.
+fn has_empty_label(host: &str) -> bool {
+    host.split('.').any(str::is_empty)
 }
 
 fn valid_port(port: &str) -> Option<()> {
@@ -72,8 +79,9 @@ impl HostPattern {
             Some(host) => (true, host),
             None => (false, text),
         };
-        let host =
-            normalize(host.as_bytes()).filter(|normal| normal.len() == host.len()).ok_or_else(wrong)?;
+        // A port or a final dot would be dropped in silence; an address may be written in many ways.
+        let unchanged = |normal: &Cow<'_, str>| normal.len() == host.len() || host.ends_with(']');
+        let host = normalize(host.as_bytes()).filter(unchanged).ok_or_else(wrong)?;
         Ok(if below { Self::Below(format!(".{host}")) } else { Self::Exact(host.into_owned()) })
     }
 
@@ -134,6 +142,16 @@ mod tests {
             ("api.example.com.", Some("api.example.com")),
             ("[2001:DB8::1]:80", Some("[2001:db8::1]")),
             ("127.0.0.1:10000", Some("127.0.0.1")),
+            ("[2001:db8:0:0:0:0:0:1]", Some("[2001:db8::1]")),
+            ("under_score.example.com", Some("under_score.example.com")),
+            // Found by fuzzing: one dot was taken off, and what was left was no normal form.
+            ("api.example.com..", None),
+            (".example.com", None),
+            ("a..b", None),
+            (".", None),
+            ("a[b]", None),
+            ("[a]", None),
+            ("[127.0.0.1]", None),
             ("", None),
             (":80", None),
             ("user@api.example.com", None),
@@ -152,8 +170,9 @@ mod tests {
         let pattern = HostPattern::new("*.Example.com").unwrap();
         assert!(pattern.matches("a.example.com") && pattern.matches("a.b.example.com"));
         assert!(!pattern.matches("example.com") && !pattern.matches("badexample.com"));
-        for wrong in ["", "*", "*.", "a.*.com", "https://a", "a:80", "a/b"] {
+        for wrong in ["", "*", "*.", "a.*.com", "https://a", "a:80", "a/b", "a.", "[::1]:80"] {
             assert!(HostPattern::new(wrong).is_err(), "{wrong}");
         }
+        assert!(HostPattern::new("[2001:DB8:0::1]").unwrap().matches("[2001:db8::1]"));
     }
 }

@@ -54,7 +54,7 @@ pub struct Rule {
     pub name: Name,
     /// Which requests; none: every request.
     #[serde(default, rename = "match")]
-    pub wanted: Option<Match>,
+    pub matches: Option<Match>,
     /// Whose requests; none: anybody's.
     #[serde(default)]
     pub when: Option<When>,
@@ -173,7 +173,7 @@ impl PolicySection for RoutingSection {
         let mut ordered = Vec::with_capacity(self.rules.len());
         for (position, rule) in self.rules.iter().enumerate() {
             let rule_path = rules_path.index(position);
-            let selector = compiler.selector(rule.wanted.as_ref(), &rule_path);
+            let selector = compiler.selector(rule.matches.as_ref(), &rule_path);
             ordered.push(OrderedRule {
                 name: &rule.name,
                 selector,

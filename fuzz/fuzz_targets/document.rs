@@ -1,0 +1,25 @@
+//! Documents: read or refused with a reason, and what was read can be asked.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use sluice_core::header_map::HeaderMap;
+use sluice_fuzz::environment;
+use sluice_pipeline::{Pipeline, Scratch, Seeds};
+
+fuzz_target!(|data: &[u8]| {
+    match Pipeline::from_json(data, Seeds { local: 1, shared: 2 }) {
+        Ok(pipeline) => {
+            let headers = HeaderMap::from_pairs([
+                (":method", "GET"),
+                (":path", "/orders/1?a=b"),
+                (":authority", "api.example.com"),
+                ("authorization", "Bearer a.b.c"),
+                ("x-api-key", "k"),
+                ("cookie", "session=1"),
+            ]);
+            let _ = pipeline.on_request(&headers, &environment(), &mut Scratch::default());
+            let _ = pipeline.explain(&headers, &environment(), None);
+        }
+        Err(problems) => assert!(!problems.to_string().is_empty(), "refused without a reason"),
+    }
+});
