@@ -22,7 +22,7 @@ find_rust() {
         if can_install && try_packages "${debian_rust[@]}"; then
             hash -r
         else
-            fail "There is no Rust; install $needed_rust or newer with rustup (https://rustup.rs), then run 'make setup' again."
+            fail "There is no Rust; install $needed_rust or newer with rustup (https://rustup.rs), or on Debian with 'sudo apt-get install ${debian_rust[*]}', then run 'make setup' again."
         fi
     fi
     if ! rust_is_recent_enough rustc; then
