@@ -6,8 +6,7 @@ use std::path::Path;
 /// The result of the harness' functions.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What went wrong while something was prepared, started or asked.
-#[derive(Debug)]
+/// What went wrong while something was prepared, started or asked. It prints as a sentence also where a test unwraps it.
 pub enum Error {
     /// A port that is needed is taken: which, by whom if that can be seen, and how to choose another.
     PortInUse {
@@ -64,6 +63,12 @@ impl fmt::Display for Error {
             Error::NotInTime { what, log } => write!(f, "{what}: not in time; the end of its log:\n{log}"),
             Error::Other(sentence) => f.write_str(sentence),
         }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

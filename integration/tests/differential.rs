@@ -110,21 +110,23 @@ authn:
         ))
         .start()
         .unwrap();
+    // Where we are stricter, on purpose: an empty `kid` names no key of the set, and Base64url in a token has no padding (RFC 7515 §2).
+    let stricter = |what: &str| what.ends_with("header kid=\"\"") || what.ends_with("padded");
     let mut different = Vec::new();
     for (what, token) in tokens_of_every_kind() {
         let request = Request::get("/a").bearer(&token);
         let (ours, native) = (sluice.send(request.clone()).status, envoy.send(request).status);
         // 401 and 403 are the same decision: jwt_authn says 403 of a wrong audience.
         let refused = |status: u16| matches!(status, 401 | 403);
-        if !(ours == native || refused(ours) && refused(native)) {
+        if !(ours == native || refused(ours) && refused(native) || refused(ours) && stricter(&what)) {
             different.push(format!("{what}: sluice {ours}, jwt_authn {native}"));
         }
     }
     assert!(different.is_empty(), "{different:#?}");
 }
 
-#[test]
-fn requests_are_judged_as_by_rbac() {
+/// The same rules for Sluice and for two RBAC filters, one that denies and one that allows.
+fn judges() -> (Gateway, Gateway) {
     let sluice = Gateway::with_policy(
         r#"
 version: 1
@@ -133,6 +135,7 @@ authz:
   default: deny
   rules:
     - { name: no-tea, deny: true, match: { headers: { x-drink: { contains: tea } } } }
+    - { name: no-children, deny: true, match: { headers: { x-age: child } } }
     - { name: open, allow: true, match: { paths: [/open] } }
     - { name: tenant, allow: true, match: { paths: ["/orders/**"], methods: [GET, HEAD], headers: { x-tenant: [a, b] } } }
     - { name: prefix, allow: true, match: { hosts: [api.example], headers: { x-plan: { prefix: gold } } } }
@@ -151,7 +154,9 @@ authz:
     let envoy = Gateway::builder()
         .filter_before(rbac(
             "DENY",
-            json!({ "no-tea": { "principals": anyone, "permissions": [header("x-drink", json!({ "contains": "tea" }))] } }),
+            json!({ "no-tea": { "principals": anyone, "permissions": [
+                header("x-drink", json!({ "contains": "tea" })), header("x-age", json!({ "exact": "child" })),
+            ] } }),
         ))
         .filter_before(rbac(
             "ALLOW",
@@ -176,7 +181,12 @@ authz:
         ))
         .start()
         .unwrap();
+    (sluice, envoy)
+}
 
+#[test]
+fn requests_are_judged_as_by_rbac() {
+    let (sluice, envoy) = judges();
     let methods = ["GET", "POST", "DELETE"];
     let paths = [
         "/open",
@@ -190,17 +200,16 @@ authz:
         "/ORDERS/1",
     ];
     let hosts = ["api.example", "other.example"];
-    let headers: [&[(&str, &str)]; 10] = [
+    let headers: [&[(&str, &str)]; 9] = [
         &[],
         &[("x-tenant", "a")],
         &[("x-tenant", "A")],
         &[("x-tenant", "ab")],
-        &[("x-tenant", "a"), ("x-tenant", "b")],
+        &[("x-tenant", "a,b")],
         &[("x-tenant", "a"), ("x-drink", "green tea")],
         &[("x-tenant", ""), ("x-plan", "golden")],
-        &[("x-plan", "silver"), ("x-plan", "gold")],
-        &[("x-plan", "gold"), ("x-plan", "silver")],
-        &[("x-plan", "gold"), ("x-drink", "coffee"), ("x-drink", "steak")],
+        &[("x-plan", "silver,gold")],
+        &[("x-plan", "gold"), ("x-drink", "steak")],
     ];
     let sources = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2), Ipv4Addr::new(127, 0, 1, 9)];
     let clients = |port: u16| sources.map(|source| Client::from_address(source, port));
@@ -232,6 +241,35 @@ authz:
     assert!(different.is_empty(), "{} of {asked}: {different:#?}", different.len());
     // The comparison means something only if both answers are frequent.
     assert!(allowed > asked / 20 && allowed < asked - asked / 20, "{allowed} of {asked} allowed");
+}
+
+/// Envoy 1.40 looks at each value by itself and takes a matcher to match if one value does. Anything else would let a second
+/// header of the same name hide the first from a rule that denies.
+#[test]
+fn a_header_that_comes_twice_is_judged_as_by_rbac() {
+    let (sluice, envoy) = judges();
+    let lists: [&[(&str, &str)]; 8] = [
+        &[("x-tenant", "a"), ("x-tenant", "b")],
+        &[("x-tenant", "c"), ("x-tenant", "a")],
+        &[("x-tenant", "c"), ("x-tenant", "d")],
+        &[("x-plan", "silver"), ("x-plan", "gold")],
+        &[("x-plan", "gold"), ("x-plan", "silver")],
+        &[("x-plan", "gold"), ("x-drink", "coffee"), ("x-drink", "green tea")],
+        &[("x-plan", "gold"), ("x-drink", "te"), ("x-drink", "a")],
+        &[("x-plan", "gold"), ("x-age", "child"), ("x-age", "old")],
+    ];
+    let mut different = Vec::new();
+    for list in lists {
+        let mut request = Request::get("/orders/1").header("host", "api.example");
+        for (name, value) in list {
+            request = request.header(name, value);
+        }
+        let (ours, theirs) = (sluice.send(request.clone()).status, envoy.send(request).status);
+        if ours != theirs {
+            different.push(format!("{list:?}: sluice {ours}, rbac {theirs}"));
+        }
+    }
+    assert!(different.is_empty(), "{different:#?}");
 }
 
 #[test]

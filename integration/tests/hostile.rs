@@ -20,12 +20,12 @@ authn:
         audiences: [orders]
         keys: {{ inline: {keys} }}
         from: [{{ header: authorization, scheme: Bearer }}, {{ cookie: token }}, {{ query: token }}]
-        forward: {{ headers: {{ x-user: sub, x-roles: roles, x-team: team.name }} }}
+        forward: {{ headers: {{ x-user: sub, x-roles: roles, x-team: team.name }}, token: keep }}
     - name: partners
       apiKey:
         from: [{{ header: x-api-key }}, {{ query: key }}]
         keys: [{{ id: acme, sha256: 8649cdebee753898fd50e01408a9e438aa5090249bc3e51b65f33dce973b0873, consumer: acme }}]
-        forward: {{ headers: {{ x-consumer: consumer }} }}
+        forward: {{ headers: {{ x-consumer: consumer }}, key: keep }}
   rules:
     - {{ name: closed, match: {{ paths: ["/closed/**"] }}, require: {{ any: [staff, partners] }} }}
     - {{ name: rest, require: {{ optional: [staff, partners] }} }}

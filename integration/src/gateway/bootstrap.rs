@@ -32,6 +32,8 @@ pub(super) fn bootstrap(parts: &Parts) -> Value {
     }));
 
     json!({
+        // Discovery asks in the name of a node.
+        "node": { "id": "gateway", "cluster": "gateway" },
         "admin": { "address": address(0) },
         "stats_config": { "stats_tags": stats_tags() },
         "static_resources": {

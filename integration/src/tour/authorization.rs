@@ -20,7 +20,7 @@ pub(super) fn steps(walk: &mut Walk) -> Result<()> {
     walk.step(
         "A clerk may write, for the role has the permission",
         &Call::post("/orders", order).token("--sub carol --role clerk"),
-        |seen| vec![seen.status(201), seen.service_saw("x-roles", "clerk"), seen.reason("authz.")],
+        |seen| vec![seen.status(201), seen.service_saw("x-roles", "clerk"), seen.reason("allowed")],
     )?;
     walk.step("A reader may not", &Call::post("/orders", order).token("--sub dave --role reader"), |seen| {
         vec![seen.status(403), seen.reason("authz.denied")]

@@ -66,18 +66,17 @@ pub(super) fn steps(walk: &mut Walk) -> Result<()> {
             let mut lines: Vec<String> = Vec::new();
             let _ = wait_until("the counts", Duration::from_secs(3), || {
                 let metrics = walk.mesh().envoy(Proxy::Edge).prometheus().unwrap_or_default();
-                lines = metrics
-                    .lines()
-                    .filter(|line| line.starts_with("sluice_decisions{"))
-                    .map(str::to_owned)
-                    .collect();
+                lines =
+                    metrics.lines().filter(|line| line.starts_with("sluice_")).map(str::to_owned).collect();
                 expected.iter().all(|decision| counted(&lines, *decision))
             });
             let mut checks: Vec<_> = expected
                 .map(|decision| check(format!("{} {}", decision.0, decision.1), counted(&lines, decision)))
                 .into();
             let by_partner = |line: &String| {
-                line.starts_with("sluice_requests{") && line.contains("consumer=\"acme\"") && line.contains("code_class=\"2xx\"")
+                line.starts_with("sluice_requests{")
+                    && line.contains("consumer=\"acme\"")
+                    && line.contains("code_class=\"2xx\"")
             };
             checks.push(check("answers by partner", lines.iter().any(by_partner)));
             let shown = lines.iter().take(8).cloned().collect();
