@@ -53,9 +53,20 @@ fn a_credential_is_found_where_it_is_looked_for_and_two_are_an_error() {
     assert_eq!(read(key, "/", &[("x-key", "a"), ("x-key", "a")]), Some(Err(())));
     let bearer = json!({ "header": "authorization", "scheme": "Bearer" });
     assert_eq!(
-        read(bearer, "/", &[("authorization", "Basic a"), ("authorization", "Bearer b")]),
+        read(bearer.clone(), "/", &[("authorization", "Basic a"), ("authorization", "Bearer b")]),
         Some(Err(()))
     );
+    // As Envoy joins them.
+    for (value, several) in [
+        ("Bearer a,Bearer b", true),
+        ("Basic a, Bearer b", true),
+        ("Bearer a,b", false),
+        ("Bearer a, b", false),
+        ("Digest username=\"a\", realm=\"b c\", nc=1", false),
+    ] {
+        let found = read(bearer.clone(), "/", &[("authorization", value)]);
+        assert_eq!(found == Some(Err(())), several, "{value}");
+    }
     let query = json!({ "query": "token" });
     assert_eq!(read(query.clone(), "/?x=1", &[]), None);
     assert_eq!(read(query.clone(), "/?x=1&token=a%2eb", &[]), Some(Ok("a.b".to_owned())));

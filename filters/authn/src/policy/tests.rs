@@ -336,3 +336,48 @@ fn times_before_the_epoch_of_tokens_and_at_the_end_of_time_do_no_harm() {
         assert_eq!(stand.play(&bearer("/", &good()), &environment).status(), status, "{now}");
     }
 }
+
+#[cfg(not(target_arch = "wasm32"))]
+mod properties {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            proptest::collection::vec(any::<u8>(), 0..60),
+            "(Bearer|ApiKey|Basic|,| |;|=|\\.|session|eyJ|e30|\\PC){0,12}".prop_map(String::into_bytes),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_anywhere_are_a_credential_or_make_it_panic(
+            authorization in proptest::collection::vec(bytes(), 0..3),
+            cookie in bytes(),
+            key in bytes(),
+            user in bytes(),
+            query in "[a-z=&%0-9.+]{0,30}",
+        ) {
+            let stand = stand(json!({ "providers": [
+                provider(json!({ "from": [
+                    { "header": "authorization", "scheme": "Bearer" }, { "cookie": "session" }, { "query": "t" }
+                ] })),
+                { "name": "partners", "apiKey": {
+                    "from": [{ "header": "x-api-key" }, { "header": "authorization", "scheme": "ApiKey" }],
+                    "keys": [{ "id": "a", "sha256": "8649cdebee753898fd50e01408a9e438aa5090249bc3e51b65f33dce973b0873" }]
+                } },
+                { "name": "edge", "forwarded": { "peers": "spiffe://d/edge", "principal": "x-user" } }
+            ] }));
+            let mut request = FakeRequest::get(&format!("/?t={query}"))
+                .header("cookie", &cookie)
+                .header("x-api-key", &key)
+                .header("x-user", &user);
+            for value in &authorization {
+                request = request.header("authorization", value);
+            }
+            let played = play(&stand, &request);
+            prop_assert!(matches!(played.status(), Some(400 | 401)));
+            prop_assert!(played.identity.is_none());
+        }
+    }
+}
