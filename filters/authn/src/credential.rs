@@ -73,7 +73,6 @@ impl CredentialSource {
                 (Single::Absent, _) => Found::Absent,
                 (Single::Repeated, _) => Found::Repeated,
                 (Single::Once(value), None) => Found::Once(value.into()),
-                (Single::Once(value), Some(_)) if holds_several(value) => Found::Repeated,
                 (Single::Once(value), Some(scheme)) => after_scheme(value, scheme)
                     .map_or(Found::Absent, |credential| Found::Once(credential.into())),
             },
@@ -130,17 +129,6 @@ fn one<'r>(mut values: impl Iterator<Item = Cow<'r, [u8]>>) -> Found<'r> {
         (Some(value), None) => Found::Once(value),
         (Some(_), Some(_)) => Found::Repeated,
     }
-}
-
-/// Whether a value holds several credentials, each behind its scheme. Envoy joins several `authorization` headers with a comma before
-/// filters see them. (A comma alone may stand in the parameters of some schemes, RFC 9110 §11.4.)
-fn holds_several(value: &[u8]) -> bool {
-    value.split(|byte| *byte == b',').skip(1).any(|part| {
-        let part = part.trim_ascii_start();
-        let end = part.iter().position(|byte| matches!(byte, b' ' | b'\t'));
-        let scheme = end.and_then(|end| part.get(..end)).and_then(|scheme| std::str::from_utf8(scheme).ok());
-        scheme.is_some_and(|scheme| HeaderName::new(scheme).is_ok())
-    })
 }
 
 /// The credential behind `scheme`, whose case does not matter (RFC 9110 §11.1); `None` for another scheme.

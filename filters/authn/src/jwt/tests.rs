@@ -102,6 +102,7 @@ fn a_token_that_is_no_good_is_refused_with_a_reason_of_its_own() {
         (String::new(), "token_malformed"),
         (format!("{}.", es256(json!({}))), "token_malformed"),
         (format!("{} {}", es256(json!({})), es256(json!({}))), "token_malformed"),
+        (format!("{0},Bearer {0}", es256(json!({}))), "token_malformed"),
         (es256(json!({ "filler": "x".repeat(9000) })), "token_too_large"),
     ] {
         let played = play(&stand, &token);
