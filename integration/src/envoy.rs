@@ -8,10 +8,15 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::process::{Process, Usage};
-use crate::{Answer, Client, Error, Request, Result, envoy_binary, repository_root, wait_until_some};
+use crate::{
+    Answer, Client, Error, Request, Result, envoy_binary, repository_root, wait_until, wait_until_some,
+};
 
 /// How long an Envoy may take until it says that it is live: a module is compiled once for each worker.
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(60);
+
+/// How long a replaced filter may take until it is taken or refused.
+const RELOAD: Duration = Duration::from_secs(20);
 
 /// What an Envoy is started with.
 pub struct EnvoyBuilder {
@@ -287,6 +292,20 @@ impl Envoy {
     /// The sum of a Prometheus metric over its series that carry all of `labels`.
     pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> Result<f64> {
         Ok(sum_of_series(&self.prometheus()?, name, labels))
+    }
+
+    /// Replaces the file in which it watches the filter, and waits until it has taken or refused it: true if it was taken.
+    pub(crate) fn replace_filter(&self, file: &Path, response: &Value) -> Result<bool> {
+        let count =
+            |counter: &str| self.stat(&format!("extension_config_discovery.http_filter.sluice.{counter}"));
+        let (taken, refused) = (count("update_success")?, count("update_rejected")?);
+        replace_file(file, &format!("{response:#}"))?;
+        let mut accepted = false;
+        wait_until("the filter to be reloaded", RELOAD, || {
+            accepted = count("update_success").is_ok_and(|now| now > taken);
+            accepted || count("update_rejected").is_ok_and(|now| now > refused)
+        })?;
+        Ok(accepted)
     }
 
     /// The configuration that it runs with, ECDS included.

@@ -4,18 +4,14 @@ mod bootstrap;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::envoy::replace_file;
 use crate::{
     Answer, Client, Envoy, Error, Protocol, Request, Result, Upstream, document, module, ports, raw,
-    repository_root, wait_until, wasm_filter,
+    repository_root, wasm_filter,
 };
-
-/// How long a replaced policy may take until every worker serves it.
-const RELOAD: Duration = Duration::from_secs(10);
 
 /// What a gateway is started with.
 pub struct GatewayBuilder {
@@ -310,19 +306,9 @@ impl Gateway {
         let (Some(file), Some(module)) = (&self.ecds, &self.module) else {
             panic!("a gateway that reloads is started with .ecds()")
         };
-        let count = |counter: &str| {
-            self.envoy.stat(&format!("extension_config_discovery.http_filter.sluice.{counter}"))
-        };
-        let (taken, refused) = (count("update_success")?, count("update_rejected")?);
         let version = self.version.fetch_add(1, Ordering::Relaxed) + 1;
         let response = wasm_filter::discovery_response(module, policy, &version.to_string());
-        replace_file(file, &response.to_string())?;
-        let mut accepted = false;
-        wait_until("the policy to be reloaded", RELOAD, || {
-            accepted = count("update_success").is_ok_and(|now| now > taken);
-            accepted || count("update_rejected").is_ok_and(|now| now > refused)
-        })?;
-        Ok(accepted)
+        self.envoy.replace_filter(file, &response)
     }
 
     /// The response-code details of the latest request with that path, from the access log: `via_upstream`, or the reason

@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant};
 
 use crate::certificates::{Authority, identity};
-use crate::envoy::replace_file;
+use crate::envoy::{EnvoyBuilder, replace_file};
 use crate::process::Process;
-use crate::{
-    Client, Envoy, Error, Request, Result, document, module, repository_root, wait_until, wasm_filter,
-};
+use crate::{Client, Envoy, Error, Request, Result, document, module, repository_root, wasm_filter};
 
 mod ports_of_the_demo;
 
@@ -118,20 +117,46 @@ impl MeshBuilder {
         (self.progress)("starting the services: orders v1, orders v2, inventory");
         let services = self.start_services()?;
 
-        let mut envoys = Vec::new();
-        for proxy in [Proxy::Inventory, Proxy::Orders, Proxy::Edge] {
-            let what = if proxy == Proxy::Edge {
-                "the edge".to_owned()
-            } else {
-                format!("the sidecar of {}", proxy.name())
-            };
-            (self.progress)(&format!("starting {what}: Envoy with sluice.wasm and {}", proxy.policy()));
+        for proxy in Proxy::ALL {
             write_filter(proxy, &self.directory, &module, &policy_of(proxy)?, "0")?;
-            envoys.push(self.start_envoy(proxy)?);
         }
-        let (Some(edge), Some(orders), Some(inventory)) = (envoys.pop(), envoys.pop(), envoys.pop()) else {
-            return Err("three Envoys were started and are not there".into());
+        (self.progress)(
+            "starting three Envoys with sluice.wasm, each with its policy document (some seconds: the module is compiled)",
+        );
+        let started = Instant::now();
+        let mut envoys = Vec::new();
+        std::thread::scope(|scope| {
+            let (done, ready) = channel();
+            for proxy in Proxy::ALL {
+                let done = done.clone();
+                let builder = self.envoy(proxy);
+                scope.spawn(move || {
+                    let envoy =
+                        builder.and_then(|builder| builder.start()).and_then(|envoy| accepted(proxy, envoy));
+                    let _ = done.send((proxy, envoy));
+                });
+            }
+            drop(done);
+            for (proxy, envoy) in ready {
+                let envoy = envoy?;
+                let what = if proxy == Proxy::Edge { "the edge" } else { "the sidecar of" };
+                let name = if proxy == Proxy::Edge { "" } else { proxy.name() };
+                let policy = proxy.policy();
+                (self.progress)(
+                    &format!("{what} {name} is ready with {policy} ({:.1?})", started.elapsed())
+                        .replace("  ", " "),
+                );
+                envoys.push((proxy, envoy));
+            }
+            Ok::<(), Error>(())
+        })?;
+        let mut take = |wanted: Proxy| {
+            let position = envoys.iter().position(|(proxy, _)| *proxy == wanted);
+            position
+                .map(|position| envoys.swap_remove(position).1)
+                .ok_or("an Envoy was started and is not there")
         };
+        let (edge, orders, inventory) = (take(Proxy::Edge)?, take(Proxy::Orders)?, take(Proxy::Inventory)?);
         Ok(Mesh { edge, orders, inventory, services, ports: self.ports, directory: self.directory, module })
     }
 
@@ -149,7 +174,8 @@ impl MeshBuilder {
         Ok(services)
     }
 
-    fn start_envoy(&self, proxy: Proxy) -> Result<Envoy> {
+    /// How a proxy is started: its bootstrap, on these ports and with these files.
+    fn envoy(&self, proxy: Proxy) -> Result<EnvoyBuilder> {
         let bootstrap = repository_root().join(proxy.bootstrap());
         let text =
             std::fs::read_to_string(&bootstrap).map_err(|e| Error::file("can't read", &bootstrap, e))?;
@@ -161,18 +187,7 @@ impl MeshBuilder {
                 builder = builder.replace(old, new);
             }
         }
-        let envoy = builder.start()?;
-        let refused = envoy.stat("extension_config_discovery.http_filter.sluice.update_rejected")?;
-        if refused > 0 {
-            let log = envoy.log();
-            let why: Vec<&str> = log.lines().filter(|line| line.contains("wasm")).collect();
-            return Err(Error::Other(format!(
-                "{} was refused by Envoy:\n{}",
-                proxy.policy(),
-                why.join("\n")
-            )));
-        }
-        Ok(envoy)
+        Ok(builder)
     }
 
     /// What of a bootstrap is other than documented. Nothing, for the demo as it stands.
@@ -299,7 +314,7 @@ impl Mesh {
     pub fn restart_envoy(&mut self, proxy: Proxy) -> Result<()> {
         self.envoy_mut(proxy).process().kill();
         let builder = Mesh::on(self.ports.clone()).directory(self.directory.clone());
-        *self.envoy_mut(proxy) = builder.start_envoy(proxy)?;
+        *self.envoy_mut(proxy) = accepted(proxy, builder.envoy(proxy)?.start()?)?;
         Ok(())
     }
 
@@ -311,18 +326,21 @@ impl Mesh {
     /// Replaces the policy of a proxy (YAML or JSON) and waits until it is taken or refused: true if it was taken.
     pub fn reload(&self, proxy: Proxy, policy: &str) -> Result<bool> {
         let envoy = self.envoy(proxy);
-        let count =
-            |counter: &str| envoy.stat(&format!("extension_config_discovery.http_filter.sluice.{counter}"));
-        let (taken, refused) = (count("update_success")?, count("update_rejected")?);
         let policy = document::from_yaml(policy)?.to_string();
-        write_filter(proxy, &self.directory, &self.module, &policy, &format!("{}", taken + refused + 1))?;
-        let mut accepted = false;
-        wait_until("the policy to be reloaded", Duration::from_secs(10), || {
-            accepted = count("update_success").is_ok_and(|now| now > taken);
-            accepted || count("update_rejected").is_ok_and(|now| now > refused)
-        })?;
-        Ok(accepted)
+        let version = envoy.stat("extension_config_discovery.http_filter.sluice.update_attempt")?;
+        let response = wasm_filter::discovery_response(&self.module, &policy, &version.to_string());
+        envoy.replace_filter(&filter_file(proxy, &self.directory), &response)
     }
+}
+
+/// The Envoy, if it has accepted its policy.
+fn accepted(proxy: Proxy, envoy: Envoy) -> Result<Envoy> {
+    if envoy.stat("extension_config_discovery.http_filter.sluice.update_rejected")? == 0 {
+        return Ok(envoy);
+    }
+    let log = envoy.log();
+    let why: Vec<&str> = log.lines().filter(|line| line.contains("wasm")).collect();
+    Err(Error::Other(format!("{} was refused by Envoy:\n{}", proxy.policy(), why.join("\n"))))
 }
 
 /// The document of a proxy as JSON text, as it is committed.
@@ -334,11 +352,16 @@ fn policy_of(proxy: Proxy) -> Result<String> {
 
 /// Writes the file that the proxy's ECDS watches.
 fn write_filter(proxy: Proxy, directory: &Path, module: &Path, policy: &str, version: &str) -> Result<()> {
-    let directory = directory.join(proxy.name());
-    std::fs::create_dir_all(&directory).map_err(|e| Error::file("can't create", &directory, e))?;
+    let file = filter_file(proxy, directory);
+    let folder = directory.join(proxy.name());
+    std::fs::create_dir_all(&folder).map_err(|e| Error::file("can't create", &folder, e))?;
     let response = wasm_filter::discovery_response(module, policy, version);
     // JSON is YAML.
-    replace_file(&directory.join("policy.ecds.yaml"), &format!("{response:#}"))
+    replace_file(&file, &format!("{response:#}"))
+}
+
+fn filter_file(proxy: Proxy, directory: &Path) -> PathBuf {
+    directory.join(proxy.name()).join("policy.ecds.yaml")
 }
 
 fn start_service(
