@@ -13,13 +13,30 @@ thread_local! {
 
 /// Names that some policy reads or removes; `*` stands for the fuzzer's own.
 const NAMES: [&str; 18] = [
-    "authorization", "x-api-key", "cookie", "x-forwarded-for", "x-user", "x-consumer", "x-roles", "x_user", "x-sluice-cluster",
-    "x_sluice_subset", "x-sluice-peer", "x-tenant", "x-chaos", "x-version", "traceparent", "tracestate", "content-type", "host",
+    "authorization",
+    "x-api-key",
+    "cookie",
+    "x-forwarded-for",
+    "x-user",
+    "x-consumer",
+    "x-roles",
+    "x_user",
+    "x-sluice-cluster",
+    "x_sluice_subset",
+    "x-sluice-peer",
+    "x-tenant",
+    "x-chaos",
+    "x-version",
+    "traceparent",
+    "tracestate",
+    "content-type",
+    "host",
 ];
 
 fuzz_target!(|data: (&[u8], &[u8], &[u8], Vec<(u8, &[u8])>)| {
     let (method, path, authority, others) = data;
-    let mut pairs: Vec<(&[u8], &[u8])> = vec![(b":method", method), (b":path", path), (b":authority", authority)];
+    let mut pairs: Vec<(&[u8], &[u8])> =
+        vec![(b":method", method), (b":path", path), (b":authority", authority)];
     for (name, value) in &others {
         let name = NAMES[usize::from(*name) % NAMES.len()];
         pairs.push((name.as_bytes(), value));

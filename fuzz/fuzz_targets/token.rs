@@ -35,7 +35,8 @@ fuzz_target!(|data: (bool, &[u8], &[u8])| {
                 assert!(matches!(reply.status, 400 | 401 | 403 | 418 | 429 | 503), "{reply:?}");
             }
             Action::Continue | Action::Delay { .. } => {
-                let claims: serde_json::Value = serde_json::from_slice(claims).expect("let in without claims");
+                let claims: serde_json::Value =
+                    serde_json::from_slice(claims).expect("let in without claims");
                 assert_eq!(claims["iss"], "https://id.sluice.demo");
                 assert!(claims["exp"].is_number(), "let in for ever");
             }

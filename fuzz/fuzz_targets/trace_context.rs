@@ -18,7 +18,8 @@ fuzz_target!(|data: &[u8]| {
     let valid = tracestate::is_valid(&whole);
     // Split over two headers at any comma it is the same list.
     if let Some(comma) = data.iter().position(|byte| *byte == b',') {
-        let split = HeaderMap::from_pairs([("tracestate", &data[..comma]), ("tracestate", &data[comma + 1..])]);
+        let split =
+            HeaderMap::from_pairs([("tracestate", &data[..comma]), ("tracestate", &data[comma + 1..])]);
         assert_eq!(tracestate::is_valid(&split), valid);
     }
 });

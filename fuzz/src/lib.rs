@@ -35,8 +35,11 @@ pub fn decide(pipeline: &Pipeline, headers: &HeaderMap) -> Decided {
         Action::Continue | Action::Delay { then: None, .. } => {}
         Action::Respond(reply) | Action::Delay { then: Some(reply), .. } => check_reply(reply),
     }
-    let set = decided.mutations.request_headers().iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
-    for (name, value) in set.chain(decided.mutations.response_headers().iter().map(|(name, value)| (name, value))) {
+    let set =
+        decided.mutations.request_headers().iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+    for (name, value) in
+        set.chain(decided.mutations.response_headers().iter().map(|(name, value)| (name, value)))
+    {
         check_header(name.as_str(), value.as_bytes());
     }
     assert!(!decided.summary.contains(char::is_whitespace), "{:?}", decided.summary);
