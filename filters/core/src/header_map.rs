@@ -89,8 +89,7 @@ impl HeaderMap {
         }
     }
 
-    /// The value that matchers see: several headers of one name joined with a comma, as RFC 9110 §5.3 allows and Envoy's own RBAC
-    /// filter does.
+    /// Several headers of one name as one list, joined with commas (RFC 9110 §5.3): for fields that are lists, and for keys.
     pub fn joined(&self, name: &str) -> Option<std::borrow::Cow<'_, [u8]>> {
         let mut values = self.all(name);
         let first = values.next()?;

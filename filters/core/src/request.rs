@@ -114,13 +114,13 @@ impl<'r> RequestView<'r> {
         &self.host
     }
 
-    /// Every value of the query parameter `name`, decoded; one with a broken encoding is left out.
+    /// Every value of the query parameter `name`, decoded; what can't be decoded stays as it came, so that a rule still sees it.
     pub fn query_values<'v>(&'v self, name: &'v str) -> impl Iterator<Item = Cow<'v, [u8]>> {
+        let decode =
+            |text: &'v str| path::decode_query_component(text).unwrap_or(Cow::Borrowed(text.as_bytes()));
         self.query().into_iter().flat_map(|query| query.split('&')).filter_map(move |pair| {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (path::decode_query_component(key)?.as_ref() == name.as_bytes())
-                .then(|| path::decode_query_component(value))
-                .flatten()
+            (*decode(key) == *name.as_bytes()).then(|| decode(value))
         })
     }
 

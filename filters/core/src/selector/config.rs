@@ -21,11 +21,11 @@ pub struct Match {
     pub paths: Option<OneOrMany<PathPattern>>,
     /// Methods, in the case in which they are sent: `GET`.
     pub methods: Option<OneOrMany<String>>,
-    /// Headers by name; several of one name are seen joined with commas.
+    /// Headers by name; of several of one name, one must be as asked.
     pub headers: OrderedMap<HeaderName, ValueMatch>,
-    /// Query parameters by name, decoded; several of one name are seen joined with commas.
+    /// Query parameters by name, decoded; of several of one name, one must be as asked.
     pub query: OrderedMap<String, ValueMatch>,
-    /// Cookies by name; several of one name are seen joined with commas.
+    /// Cookies by name; of several of one name, one must be as asked.
     pub cookies: OrderedMap<String, ValueMatch>,
     /// The client's address (see `client`).
     pub client: Option<ClientMatch>,

@@ -11,7 +11,6 @@ use crate::name::Name;
 use crate::network::{Cidr, NetworkSet};
 use crate::problem::{FieldPath, Problems};
 use crate::request::RequestView;
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// A compiled `match` of one document.
@@ -95,14 +94,12 @@ impl SelectorIndex {
             && selector
                 .headers
                 .iter()
-                .all(|(name, wanted)| wanted.matches(request.headers().joined(name.as_str()).as_deref()))
+                .all(|(name, wanted)| wanted.matches_any(request.headers().all(name.as_str())))
+            && selector.query.iter().all(|(name, wanted)| wanted.matches_any(request.query_values(name)))
             && selector
-                .query
+                .cookies
                 .iter()
-                .all(|(name, wanted)| wanted.matches(joined(request.query_values(name)).as_deref()))
-            && selector.cookies.iter().all(|(name, wanted)| {
-                wanted.matches(joined(cookie::values(request.headers(), name).map(Cow::Borrowed)).as_deref())
-            })
+                .all(|(name, wanted)| wanted.matches_any(cookie::values(request.headers(), name)))
             && selector.client.as_ref().is_none_or(|networks| {
                 exchange.client_address().is_some_and(|address| networks.contains(address))
             })
@@ -115,17 +112,6 @@ impl SelectorIndex {
         let own = selector.patterns.iter().find_map(|pattern| pattern.capture(path, name));
         own.or_else(|| selector.named.iter().find_map(|named| self.capture(*named, path, name)))
     }
-}
-
-fn joined<'v>(mut values: impl Iterator<Item = Cow<'v, [u8]>>) -> Option<Cow<'v, [u8]>> {
-    let first = values.next()?;
-    let Some(second) = values.next() else { return Some(first) };
-    let mut joined = first.into_owned();
-    for value in std::iter::once(second).chain(values) {
-        joined.push(b',');
-        joined.extend_from_slice(&value);
-    }
-    Some(Cow::Owned(joined))
 }
 
 /// Compiles the `match`es of a document into a [`SelectorIndex`]; equal ones share a selector.

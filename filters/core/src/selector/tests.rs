@@ -25,7 +25,11 @@ fn builder() -> SelectorBuilder {
 }
 
 fn request(extra: &[(&'static str, &'static str)]) -> HeaderMap {
-    let base = [(":method", "GET"), (":path", "/orders/7?a=1&a=2&b="), (":authority", "api.example.com:80")];
+    let base = [
+        (":method", "GET"),
+        (":path", "/orders/7?a=1&a=2&b=&bad%=%zz"),
+        (":authority", "api.example.com:80"),
+    ];
     HeaderMap::from_pairs(base.into_iter().chain(extra.iter().copied()))
 }
 
@@ -61,11 +65,15 @@ fn different_keys_must_all_hold_and_values_are_alternatives() {
         (json!({ "headers": { "x-b": "abc" } }), true),
         (json!({ "headers": { "x-b": { "prefix": "a", "suffix": "c", "contains": "b" } } }), true),
         (json!({ "headers": { "x-b": { "prefix": "a", "suffix": "x" } } }), false),
-        (json!({ "headers": { "x-a": "1" } }), false),
-        (json!({ "headers": { "x-a": "1,2" } }), true),
+        (json!({ "headers": { "x-a": "1" } }), true),
+        (json!({ "headers": { "x-a": "2" } }), true),
+        (json!({ "headers": { "x-a": "1,2" } }), false),
+        (json!({ "headers": { "x-a": { "prefix": "1", "suffix": "2" } } }), false),
+        (json!({ "not": { "headers": { "x-a": "2" } } }), false),
         (json!({ "headers": { "x-none": { "present": false } } }), true),
         (json!({ "headers": { "x-b": { "present": false } } }), false),
-        (json!({ "query": { "a": "1,2", "b": "" } }), true),
+        (json!({ "query": { "a": "2", "b": "" } }), true),
+        (json!({ "query": { "bad%": "%zz" } }), true),
         (json!({ "query": { "c": { "present": true } } }), false),
         (json!({ "cookies": { "c": "3" } }), true),
         (json!({ "client": { "cidrs": ["10.0.0.0/8", "192.0.2.7"] } }), true),

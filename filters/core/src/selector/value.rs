@@ -25,6 +25,18 @@ pub struct ValueCondition {
 }
 
 impl ValueMatch {
+    /// Whether one of several values is as asked; none at all is the absence of the header, cookie or parameter.
+    ///
+    /// Each is looked at by itself, as Envoy's RBAC filter does: joined with commas, a rule against `x-age: child` could be dodged by
+    /// sending a second `x-age`.
+    pub fn matches_any<V: AsRef<[u8]>>(&self, values: impl IntoIterator<Item = V>) -> bool {
+        let mut values = values.into_iter().peekable();
+        if values.peek().is_none() {
+            return self.matches(None);
+        }
+        values.any(|value| self.matches(Some(value.as_ref())))
+    }
+
     /// Whether `value` is as asked; `None` is the absence of the header, cookie or claim.
     pub fn matches(&self, value: Option<&[u8]>) -> bool {
         let condition = &self.0;
