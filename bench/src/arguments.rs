@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::path::PathBuf;
+
 use clap::Parser;
 
 /// Measures the processor time that a request costs in Envoy, with the module and with Envoy's own filters doing the same.
@@ -23,6 +25,12 @@ pub struct Arguments {
     /// Only Envoy's own filters: for a checkout without a module.
     #[arg(long)]
     pub native_only: bool,
+    /// The folder with the modules to measure, in place of dist/.
+    #[arg(long, value_name = "FOLDER")]
+    pub dist: Option<PathBuf>,
+    /// Another folder with modules, which take the place of Envoy's own filters: to compare two builds.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "native_only")]
+    pub beside: Option<PathBuf>,
     /// Prints the rows' names and what they are, and measures nothing.
     #[arg(long)]
     pub list: bool,

@@ -20,6 +20,15 @@ pub struct Effort {
     pub requests: usize,
 }
 
+/// The modules that take part.
+#[derive(Debug, Clone, Copy)]
+pub struct Modules<'m> {
+    /// The folder of those that are measured; none: only Envoy's own filters are.
+    pub ours: Option<&'m Path>,
+    /// The folder of those that take the place of Envoy's own filters, to compare two builds.
+    pub beside: Option<&'m Path>,
+}
+
 /// Measures a row: a line for each of its peers, or one without a peer.
 ///
 /// In each round every Envoy gets the same number of the same requests, one Envoy after the other, and the next round begins with
@@ -27,7 +36,7 @@ pub struct Effort {
 /// another one used more than it *in the same round* is the cost of its filters.
 pub fn measure(
     row: &Row,
-    dist: Option<&Path>,
+    modules: Modules<'_>,
     bare: &mut Contender,
     effort: Effort,
     cores: Option<Cores>,
@@ -37,12 +46,14 @@ pub fn measure(
     let requests = (row.traffic)();
     // Ours, if there is a module, then the peers.
     let mut contenders = Vec::new();
-    if let Some(dist) = dist {
-        let ours = Contender::start(&format!("{}-sluice", row.name), &[row.filter(dist)], cores)?;
+    let named = [("sluice", modules.ours), ("beside", modules.beside)];
+    for (label, dist) in named.iter().filter_map(|(label, dist)| Some((label, (*dist)?))) {
+        let ours = Contender::start(&format!("{}-{label}", row.name), &[row.filter(dist)], cores)?;
         ours.check(&row.probes_of_ours())?;
         contenders.push(ours);
     }
-    for peer in row.peers {
+    let peers = if modules.beside.is_some() { &[] } else { row.peers };
+    for peer in peers {
         let native = Contender::start(&format!("{}-native", peer.row), &(peer.filters)(), cores)?;
         native.check(&row.probes_of_peer(peer))?;
         contenders.push(native);
@@ -61,8 +72,8 @@ pub fn measure(
     })?;
 
     let above_bare = |who: usize| samples.get(who).map(|own| Estimate::of_differences(own, &samples[0]));
-    let ours = if dist.is_some() { above_bare(1) } else { None };
-    let first_peer = if dist.is_some() { 2 } else { 1 };
+    let ours = if modules.ours.is_some() { above_bare(1) } else { None };
+    let first_peer = if modules.ours.is_some() { 2 } else { 1 };
     let line = |name: &str, peer: Option<usize>| Line {
         row: name.to_owned(),
         sluice: ours,
@@ -71,10 +82,10 @@ pub fn measure(
         rounds: effort.rounds,
         unit: "us",
     };
-    if row.peers.is_empty() {
-        return Ok(vec![line(row.name, None)]);
+    if peers.is_empty() {
+        return Ok(vec![line(row.name, modules.beside.map(|_| 0))]);
     }
-    Ok(row.peers.iter().enumerate().map(|(index, peer)| line(peer.row, Some(index))).collect())
+    Ok(peers.iter().enumerate().map(|(index, peer)| line(peer.row, Some(index))).collect())
 }
 
 /// The µs of every Envoy in every round.

@@ -26,7 +26,7 @@ use clap::Parser;
 use sluice_integration::{Error, Result, interrupted, repository_root};
 
 use arguments::Arguments;
-use comparison::Effort;
+use comparison::{Effort, Modules};
 use contender::Contender;
 use processor::Cores;
 use progress::Progress;
@@ -68,7 +68,9 @@ fn list() {
 
 /// Measures all rows that are wanted; true if each could be.
 fn run(arguments: &Arguments) -> Result<bool> {
-    let dist = if arguments.native_only { None } else { Some(dist()?) };
+    let dist = if arguments.native_only { None } else { Some(folder(arguments.dist.as_deref())?) };
+    let beside = arguments.beside.as_deref().map(|beside| folder(Some(beside))).transpose()?;
+    let modules = Modules { ours: dist.as_deref(), beside: beside.as_deref() };
     let mut progress = Progress::begin();
     for line in machine::describe() {
         progress.say(&line);
@@ -103,7 +105,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
         // Without a module, a row without a peer has nothing to measure.
         let something = dist.is_some() || !row.peers.is_empty();
         if arguments.wants(row.name) && something {
-            let outcome = comparison::measure(row, dist.as_deref(), &mut bare, effort, cores, &mut progress);
+            let outcome = comparison::measure(row, modules, &mut bare, effort, cores, &mut progress);
             keep(row.name, outcome, &mut progress);
         }
     }
@@ -113,6 +115,9 @@ fn run(arguments: &Arguments) -> Result<bool> {
     println!(
         "µs of Envoy's processor time per request above `bare`, an Envoy without filters; median ± median deviation."
     );
+    if let Some(beside) = &beside {
+        println!("In place of native: the modules of {}.", beside.display());
+    }
     let file = contender::directory().join("results.json");
     report::write(&lines, &file)?;
     println!("{} s; results: {}", progress.seconds(), shown(&file));
@@ -122,14 +127,14 @@ fn run(arguments: &Arguments) -> Result<bool> {
     Ok(failures.is_empty())
 }
 
-/// `dist/`, which must have the modules.
-fn dist() -> Result<PathBuf> {
-    let dist = repository_root().join("dist");
+/// A folder, `dist/` unless another is named, which must have the modules.
+fn folder(named: Option<&Path>) -> Result<PathBuf> {
+    let dist = named.map_or_else(|| repository_root().join("dist"), Path::to_owned);
     let dist = dist.canonicalize().unwrap_or(dist);
     for edition in [Edition::Full, Edition::Headers] {
         if !edition.path(&dist).is_file() {
             return Err(Error::Missing {
-                what: format!("dist/{}", edition.file()),
+                what: edition.path(&dist).display().to_string(),
                 remedy: "run `make build`; or measure only Envoy's own filters with --native-only".to_owned(),
             });
         }
