@@ -269,7 +269,7 @@ fn test_multiple_requests_with_illegal_traceparent() {
     let stand = stand(json!({}));
     let environment = FakeEnvironment::default();
     let request = request(&[("traceparent", "00-00000000000000000000000000000000-1234567890123456-01")]);
-    let traces: std::collections::HashSet<u128> =
+    let traces: std::collections::HashSet<[u64; 2]> =
         (0..100).map(|_| started(&stand.play(&request, &environment)).unwrap().trace_id()).collect();
     assert_eq!(traces.len(), 100);
 }
@@ -286,7 +286,7 @@ fn zeros_are_never_started_with() {
 fn an_edge_may_restart_every_trace() {
     let stand = stand(json!({ "context": "restart" }));
     let played = play(&stand, &[("traceparent", VALID), ("tracestate", "foo=1")]);
-    assert_ne!(format!("{:032x}", started(&played).unwrap().trace_id()), TRACE);
+    assert!(!started(&played).unwrap().to_string().contains(TRACE));
     assert_eq!(played.request_header("tracestate"), Some(None));
     assert_eq!(played.decisions, ["telemetry.trace_restarted"]);
     assert_eq!(play(&stand, &[]).decisions, ["telemetry.trace_started"]);
