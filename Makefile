@@ -37,7 +37,7 @@ tour: build-suite ## The same, but ends after the tour; exit status 0 only if ev
 	@ENVOY_BIN=$(CURDIR)/.tools/bin/envoy cargo run --profile tool -p sluice-integration --bin sluice-tour -- tour
 
 test: setup lint build ## All tests: natively, on real Envoys, and inside a WebAssembly VM; first the set-up and the lints
-	$(TEST_ENVIRONMENT) cargo test --workspace --no-fail-fast
+	$(TEST_ENVIRONMENT) cargo test --profile tool --workspace --no-fail-fast
 	tools/test-wasm $(PURE_CRATES)
 
 lint: setup ## Formatting and clippy, without a warning, natively and as the module sees the code
