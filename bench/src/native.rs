@@ -82,13 +82,14 @@ fn local_ratelimit_of_all() -> Value {
     local_ratelimit(bucket(1_000_000), json!({}))
 }
 
-/// A limit for each value of that request header.
-pub fn local_ratelimit_by(header: &str) -> Value {
+/// A limit for each value of that request header. `fields`: every answer tells what is left.
+pub fn local_ratelimit_by(header: &str, fields: bool) -> Value {
     local_ratelimit(
         // Only for requests without the header: there are none.
         bucket(1_000_000),
         json!({
             "always_consume_default_token_bucket": false,
+            "enable_x_ratelimit_headers": if fields { "DRAFT_VERSION_03" } else { "OFF" },
             "rate_limits": [{ "actions": [{
                 "request_headers": { "header_name": header, "descriptor_key": "client" },
             }] }],

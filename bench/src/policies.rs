@@ -93,10 +93,11 @@ impl Document {
         self
     }
 
-    /// A limit for each value of `key`, such as `identity.principal` or `header.x-client`.
-    pub fn limit(mut self, key: &str) -> Self {
+    /// A limit for each value of `key`, such as `identity.principal` or `header.x-client`. `fields`: every answer tells what is
+    /// left; Envoy's own filter is silent unless told.
+    pub fn limit(mut self, key: &str, fields: bool) -> Self {
         let rule = json!({ "name": "each", "key": [key], "limit": format!("{LIMIT}/s"), "burst": LIMIT });
-        self.sections.insert("rateLimit".to_owned(), json!({ "rules": [rule] }));
+        self.sections.insert("rateLimit".to_owned(), json!({ "headers": fields, "rules": [rule] }));
         self
     }
 

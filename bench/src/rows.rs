@@ -155,12 +155,25 @@ pub const ROWS: &[Row] = &[
         name: "local_limit",
         about: "a limit for each value of a header; beside local_ratelimit with a descriptor",
         edition: Edition::Full,
-        document: || Document::empty().limit("header.x-client"),
+        document: || Document::empty().limit("header.x-client", false),
         probes: || vec![too_many(Get::path("/orders").client("probe").bytes())],
         peers: &[Peer {
             row: "local_limit",
-            filters: || vec![native::local_ratelimit_by("x-client")],
+            filters: || vec![native::local_ratelimit_by("x-client", false)],
             probes: Vec::new,
+        }],
+        traffic: traffic::anonymous,
+    },
+    Row {
+        name: "local_limit_fields",
+        about: "local_limit, and every answer tells what is left; beside local_ratelimit that does",
+        edition: Edition::Full,
+        document: || Document::empty().limit("header.x-client", true),
+        probes: || vec![too_many(Get::path("/orders").client("probe").bytes())],
+        peers: &[Peer {
+            row: "local_limit_fields",
+            filters: || vec![native::local_ratelimit_by("x-client", true)],
+            probes: || vec![Probe::header("it tells the limit", plain(), "x-ratelimit-limit", "1000")],
         }],
         traffic: traffic::anonymous,
     },
@@ -224,7 +237,7 @@ pub const ROWS: &[Row] = &[
 
 /// The document of the row `edge`; also the one that is loaded when a start is measured.
 pub fn edge() -> Document {
-    Document::empty().tokens(true).rules_by_claim().limit("identity.principal")
+    Document::empty().tokens(true).rules_by_claim().limit("identity.principal", false)
 }
 
 fn native_edge(team: Team) -> Vec<Value> {
@@ -232,7 +245,7 @@ fn native_edge(team: Team) -> Vec<Value> {
     vec![
         native::jwt_authn(Tokens { cache: true, forward: true, metadata }),
         native::rbac(team),
-        native::local_ratelimit_by("x-user"),
+        native::local_ratelimit_by("x-user", false),
     ]
 }
 
