@@ -14,10 +14,10 @@ pub struct Arguments {
     #[arg(long, value_delimiter = ',')]
     pub rows: Vec<String>,
     /// The rounds of each row; the results are medians over them.
-    #[arg(long, default_value_t = 41)]
+    #[arg(long, default_value_t = 31)]
     pub rounds: usize,
     /// The requests of a round, to each Envoy.
-    #[arg(long, default_value_t = 5_000)]
+    #[arg(long, default_value_t = 4_000)]
     pub requests: usize,
     /// Few and short rounds: to see that everything works.
     #[arg(long)]
