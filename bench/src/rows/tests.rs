@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 #[test]
 fn what_is_compared_does_the_same_work() {
     let dist = repository_root().join("dist").canonicalize().expect("dist/, which `make build` fills");
-    for row in ROWS {
+    // The others have the documents of these in another edition.
+    for row in ROWS.iter().filter(|row| !row.peers.is_empty()) {
         let requests: Vec<_> = (row.traffic)().into_iter().take(100).collect();
         let mut ours = Contender::start(&format!("test-{}", row.name), &[row.filter(&dist)], None)
             .unwrap_or_else(|e| panic!("{}: {e}", row.name));
