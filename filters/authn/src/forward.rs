@@ -75,7 +75,8 @@ impl IdentityHeaders {
     /// Removes what came under these names, except what is in `kept`, which a trusted proxy wrote.
     pub fn remove(&self, headers: &HeaderMap, kept: &[HeaderName], mutations: &mut Mutations) {
         for (name, _) in headers.iter() {
-            if self.lengths & length_bit(name.len()) == 0 || !self.names.iter().any(|own| same(own, name)) {
+            if self.lengths & length_bit(name.len()) == 0 || !self.names.iter().any(|own| own.is_spelt(name))
+            {
                 continue;
             }
             let Ok(name) =
@@ -92,13 +93,6 @@ impl IdentityHeaders {
 
 const fn length_bit(length: usize) -> u64 {
     1 << if length < 63 { length } else { 63 }
-}
-
-/// Whether a header that came has an identity header's name, `_` and `-` taken for the same.
-fn same(own: &HeaderName, name: &[u8]) -> bool {
-    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte };
-    let own = own.as_str().as_bytes();
-    own.len() == name.len() && own.iter().zip(name).all(|(own, came)| plain(*own) == plain(*came))
 }
 
 #[cfg(test)]

@@ -68,10 +68,9 @@ pub struct Compiler {
     /// The challenges (RFC 9110 §11.6.1) that `authn` answers 401 with; set when it is compiled, before all other sections. Empty where
     /// no credential of the client's could help.
     pub challenges: Vec<HeaderValue>,
-    /// A secret seed for hashes of what clients send, new for each compiled policy but the same in all workers of a proxy only if
-    /// `shared_seed` is used.
+    /// A secret seed for hashes of what clients send, new for each compiled policy and worker.
     pub seed: u64,
-    /// A seed that all workers of a proxy share, since it comes from the document: for keys in shared memory.
+    /// A seed that all workers of a proxy share (the host keeps it): for keys in shared memory.
     pub shared_seed: u64,
 }
 

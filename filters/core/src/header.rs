@@ -57,6 +57,14 @@ impl HeaderName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether a header that came has this name, `_` and `-` taken for the same: servers that hand headers on as variables (CGI, RFC 3875
+    /// §4.1.18) take `x_user` for `x-user`.
+    pub fn is_spelt(&self, came: &[u8]) -> bool {
+        let plain = |byte: u8| if byte == b'_' { b'-' } else { byte };
+        let own = self.as_str().as_bytes();
+        own.len() == came.len() && own.iter().zip(came).all(|(own, came)| plain(*own) == plain(*came))
+    }
 }
 
 impl fmt::Display for HeaderName {
@@ -163,6 +171,20 @@ mod tests {
         assert_eq!(HeaderName::new("X-User").unwrap().as_str(), "x-user");
         for wrong in ["", ":path", "x y", "x:y", "x\r\n", "é", "x\0"] {
             assert!(HeaderName::new(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn underscores_and_hyphens_spell_one_name() {
+        let name = HeaderName::new("x-user-id").unwrap();
+        for (came, same) in [
+            ("x-user-id", true),
+            ("x_user-id", true),
+            ("x_user_id", true),
+            ("x.user-id", false),
+            ("x-user", false),
+        ] {
+            assert_eq!(name.is_spelt(came.as_bytes()), same, "{came}");
         }
     }
 

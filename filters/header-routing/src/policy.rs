@@ -110,7 +110,7 @@ impl RoutingPolicy {
     ) -> bool {
         let mut removed = false;
         for (name, _) in exchange.request().headers().iter() {
-            if !self.owned.iter().any(|owned| same_to_some_servers(owned.as_str().as_bytes(), name)) {
+            if !self.owned.iter().any(|owned| owned.is_spelt(name)) {
                 continue;
             }
             if set.iter().any(|(known, _)| known.as_str().as_bytes() == name) {
@@ -161,10 +161,4 @@ impl RoutingRule {
     fn in_shadow(&self) -> &'static str {
         if self.shadow { " (shadow)" } else { "" }
     }
-}
-
-/// Whether two header names are one to servers that read `_` as `-` (CGI and its descendants).
-fn same_to_some_servers(owned: &[u8], sent: &[u8]) -> bool {
-    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte };
-    owned.len() == sent.len() && owned.iter().zip(sent).all(|(left, right)| plain(*left) == plain(*right))
 }
