@@ -254,7 +254,8 @@ impl Pipeline {
         }
     }
 
-    /// `denied:<reason>` for an answer, otherwise `allowed`, followed by what was changed or would have been (shadow).
+    /// `denied:<reason>` for an answer, otherwise `allowed:<reason>` with what let the request in (the last word of `authz`, or else of
+    /// `authn`; plain `allowed` where the document has neither), followed by what was changed or would have been (shadow).
     fn summary(&self, verdict: &Verdict, decisions: &[ReasonId]) -> String {
         let denied = match verdict {
             Verdict::Respond(reply) | Verdict::Delay { then: Some(reply), .. } => {
@@ -264,7 +265,14 @@ impl Pipeline {
         };
         let mut summary = match denied {
             Some(reason) => format!("denied:{reason}"),
-            None => "allowed".to_owned(),
+            None => {
+                let mut reasons = decisions.iter().rev().filter_map(|id| self.reasons.get(*id));
+                let admitted = reasons.find(|reason| {
+                    reason.outcome == Outcome::Allowed
+                        && matches!(reason.section, Section::Authn | Section::Authz)
+                });
+                admitted.map_or_else(|| "allowed".to_owned(), |reason| format!("allowed:{reason}"))
+            }
         };
         for reason in decisions.iter().filter_map(|id| self.reasons.get(*id)) {
             if matches!(reason.outcome, Outcome::Changed | Outcome::Shadow) {

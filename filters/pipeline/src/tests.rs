@@ -173,3 +173,19 @@ fn an_explanation_decides_as_the_proxy_does_and_says_how() {
     let written = format!("{:?}", explanation.stages);
     assert!(!written.contains("secret"), "a credential is never noted: {written}");
 }
+
+#[test]
+fn the_summary_for_the_log_says_why_also_of_what_goes_on() {
+    let mut document = whole();
+    document["telemetry"] = json!({});
+    let pipeline = pipeline(document);
+    let environment = FakeEnvironment::default();
+    let summary = |path, extra: &[(&str, &str)]| pipeline.decide(&request(path, extra), &environment).summary;
+    let good = summary("/orders/7", &[("x-api-key", "secret")]);
+    assert!(good.starts_with("allowed:authz.allowed.rule:read,"), "{good}");
+    assert_eq!(summary("/orders/7", &[]), "denied:authn.missing");
+
+    let open = self::pipeline(json!({ "version": 1, "telemetry": {} }));
+    let decided = open.decide(&request("/", &[]), &environment);
+    assert_eq!(decided.summary.split(',').next(), Some("allowed"), "nothing decided about it");
+}
