@@ -19,6 +19,7 @@
 //! * [`Upstream`]: a server that records requests and echoes them as JSON, or answers as told.
 //! * [`Envoy`]: a running Envoy: admin interface, statistics, logs, memory and processor time; from any bootstrap file.
 //! * [`Mesh`]: the whole demo (edge, two sidecars, two services) on free ports or on the documented ones.
+//! * [`tools`]: where the programs of others are that a test starts.
 //! * [`tokens`]: the demo issuer, which signs with RS256, ES256, EdDSA or HS256.
 //! * [`wait_until`], [`ports`], [`Process`], [`certificates`], [`document`]: what those are built from.
 //!
@@ -32,6 +33,7 @@ pub mod ports;
 pub mod raw;
 pub mod services;
 pub mod tokens;
+pub mod tools;
 pub mod tour;
 
 mod client;

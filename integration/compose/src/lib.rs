@@ -1,0 +1,1 @@
+//! Drives docker-compose.yml and breaks its containers.

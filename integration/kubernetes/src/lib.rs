@@ -1,0 +1,1 @@
+//! A real kube-apiserver and what is applied to it.

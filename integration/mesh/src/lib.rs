@@ -1,0 +1,1 @@
+//! A real Istio mesh in network namespaces.

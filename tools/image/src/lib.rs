@@ -1,0 +1,1 @@
+//! Builds and pushes the OCI images of the modules.
