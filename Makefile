@@ -2,7 +2,8 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup setup-run build build-suite run tour test lint bench clean
+.PHONY: help setup setup-run build build-suite run tour test lint bench clean images push images-test kubernetes-test \
+    mesh-test compose-test kind-up kind-down
 
 # rustup's folder, where a non-login shell doesn't have it.
 export PATH := $(PATH):$(HOME)/.cargo/bin
@@ -12,10 +13,17 @@ PURE_CRATES := sluice-core sluice-authn sluice-authz sluice-rate-limit sluice-he
     sluice-fault-injection sluice-telemetry sluice-pipeline
 
 # What the integration tests find by name.
-TEST_ENVIRONMENT := SLUICE_DIST=$(CURDIR)/dist SLUICE_WASM=$(CURDIR)/dist/sluice.wasm ENVOY_BIN=$(CURDIR)/.tools/bin/envoy
+TEST_ENVIRONMENT := SLUICE_DIST=$(CURDIR)/dist SLUICE_WASM=$(CURDIR)/dist/sluice.wasm \
+    ENVOY_BIN=$(CURDIR)/.tools/bin/envoy SLUICE_TOOLS=$(CURDIR)/.tools/bin
+
+# The tests that start real servers of others, each with a target of its own: crate by crate, and one test after the other, since
+# they share the machine's namespaces and say what they are at.
+SERVER_CRATES := sluice-image sluice-kubernetes-test sluice-mesh-test sluice-compose-test
+SERVER_TEST := $(TEST_ENVIRONMENT) cargo test --profile tool
+ONE_BY_ONE := -- --nocapture --test-threads=1
 
 help: ## Lists the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 24
 
 setup: ## Finds or installs what is needed, into .tools/ wherever possible; instant when nothing is to do
 	@tools/setup
@@ -37,8 +45,9 @@ tour: build-suite ## The same, but ends after the tour; exit status 0 only if ev
 	@ENVOY_BIN=$(CURDIR)/.tools/bin/envoy cargo run --profile tool -p sluice-integration --bin sluice-tour -- tour
 
 test: setup lint build ## All tests: natively, on real Envoys, and inside a WebAssembly VM; first the set-up and the lints
-	$(TEST_ENVIRONMENT) cargo test --profile tool --workspace --no-fail-fast
+	$(TEST_ENVIRONMENT) cargo test --profile tool --workspace $(addprefix --exclude ,$(SERVER_CRATES)) --no-fail-fast
 	tools/test-wasm $(PURE_CRATES)
+	@tools/where-possible images-test kubernetes-test mesh-test compose-test
 
 lint: setup ## Formatting and clippy, without a warning, natively and as the module sees the code
 	cargo fmt --all --check
@@ -47,6 +56,35 @@ lint: setup ## Formatting and clippy, without a warning, natively and as the mod
 
 bench: build-suite ## Measures what a request costs, beside Envoy's own filters
 	@ENVOY_BIN=$(CURDIR)/.tools/bin/envoy cargo run --profile tool -p sluice-bench --
+
+images: build ## Builds dist/images/: an OCI image of each module, in both forms, and one of the demo
+	@tools/build-images
+
+push: ## Pushes dist/images/ to REGISTRY=host/path (INSECURE=1 for a registry without TLS)
+	@tools/setup push
+	@tools/push-images "$(REGISTRY)"
+
+images-test: images ## The images in a real registry, pulled again by other tools
+	@tools/setup images
+	$(SERVER_TEST) -p sluice-image $(ONE_BY_ONE)
+
+kubernetes-test: build ## The manifests, applied to a real kube-apiserver with Istio's definitions
+	@tools/setup kubernetes
+	$(SERVER_TEST) -p sluice-kubernetes-test $(ONE_BY_ONE)
+
+mesh-test: images ## A real Istio mesh in network namespaces, with the module from a real registry; needs root
+	@tools/setup mesh
+	$(SERVER_TEST) -p sluice-mesh-test $(ONE_BY_ONE)
+
+compose-test: images ## docker-compose.yml on a Docker Engine of its own, each container killed once; needs root
+	@tools/setup compose
+	$(SERVER_TEST) -p sluice-compose-test $(ONE_BY_ONE)
+
+kind-up: ## A kind cluster with Istio, the images and the demo's services
+	@envoy-configs/kind/up
+
+kind-down: ## Removes that cluster
+	@envoy-configs/kind/down
 
 clean: ## Removes what was built: target/ and dist/; .tools/ stays
 	rm -rf target dist
