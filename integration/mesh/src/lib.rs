@@ -1,1 +1,21 @@
-//! A real Istio mesh in network namespaces.
+//! A real Istio mesh on one machine.
+//!
+//! [`world::enter`] moves the test into network and mount namespaces of its own. There run, as on a cluster: an API server with
+//! Istio's kinds, istiod, a registry, and for each workload a network namespace with Istio's iptables rules, `pilot-agent` and a
+//! stock Envoy. `docs/mesh-test.md` says what is as on a cluster and what is not.
+
+pub mod world;
+
+mod istiod;
+mod mesh;
+mod network;
+mod registry;
+mod service;
+mod workload;
+
+pub use istiod::{Istiod, ROOT_NAMESPACE, TRUST_DOMAIN};
+pub use mesh::Mesh;
+pub use network::{Namespace, Network, WORLD};
+pub use registry::{REGISTRY, Registry};
+pub use service::{PORT, Service};
+pub use workload::{Plan, Role, SHOP, Workload};
