@@ -55,7 +55,18 @@ build_go_programs() {
     shift
     cd "$folder" || return 1
     for program in "$@"; do
-        "$go" build -trimpath -buildvcs=false -ldflags='-s -w' -o "$tools/bin/.${program%%=*}" "${program#*=}" || return 1
+        "$go" build -trimpath -buildvcs=false -ldflags="-s -w $(go_version_flags)" \
+            -o "$tools/bin/.${program%%=*}" "${program#*=}" || return 1
         mv -f "$tools/bin/.${program%%=*}" "$tools/bin/${program%%=*}"
+    done
+}
+
+# Kubernetes' programs know their version only if the linker tells them, and kubectl can't do without.
+go_version_flags() {
+    local version package
+    version=$("$go" list -m -f '{{.Version}}' k8s.io/kubernetes 2>/dev/null | grep '^v') || return 0
+    for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+        printf ' -X %s.gitVersion=%s -X %s.gitMajor=%s -X %s.gitMinor=%s' "$package" "$version" \
+            "$package" "$(cut -d. -f1 <<<"${version#v}")" "$package" "$(cut -d. -f2 <<<"$version")"
     done
 }
