@@ -85,3 +85,6 @@ fn program(path: &Path) -> Result<(Vec<u8>, oci_spec::image::Arch)> {
     let architecture = elf::architecture(&bytes).map_err(|reason| Error::unfit(path, reason.to_string()))?;
     Ok((bytes, architecture))
 }
+
+#[cfg(test)]
+mod tests;

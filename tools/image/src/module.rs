@@ -94,10 +94,12 @@ impl Module {
     /// The form that all engines and registries know: one layer, a gzipped tar with `plugin.wasm`.
     fn standard(&self, provenance: &Provenance) -> Result<Image> {
         let layer = Files::new().file(PLUGIN, 0o644, self.bytes.clone()).layer()?;
-        self.image(&self.metadata.version, provenance, &[("module.wasm.image/variant", "compat")], vec![(
-            layer,
-            Vec::new(),
-        )])
+        self.image(
+            &self.metadata.version,
+            provenance,
+            &[("module.wasm.image/variant", "compat")],
+            vec![(layer, Vec::new())],
+        )
     }
 
     /// The form of Solo.io's Wasm Artifact Image Specification: the module and a description for its runtime, a layer each.
@@ -109,10 +111,15 @@ impl Module {
         });
         let runtime = Blob::json(MediaType::Other(WASM_CONFIGURATION.to_owned()), &runtime)?;
         let module = Blob { media_type: MediaType::Other(WASM_LAYER.to_owned()), bytes: self.bytes.clone() };
-        self.image(&format!("{}{COMPAT}", self.metadata.version), provenance, &[], vec![
-            (Layer::plain(runtime), vec![(ANNOTATION_TITLE, "runtime-config.json")]),
-            (Layer::plain(module), vec![(ANNOTATION_TITLE, PLUGIN)]),
-        ])
+        self.image(
+            &format!("{}{COMPAT}", self.metadata.version),
+            provenance,
+            &[],
+            vec![
+                (Layer::plain(runtime), vec![(ANNOTATION_TITLE, "runtime-config.json")]),
+                (Layer::plain(module), vec![(ANNOTATION_TITLE, PLUGIN)]),
+            ],
+        )
     }
 
     fn image(

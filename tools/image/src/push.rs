@@ -43,7 +43,8 @@ impl Push {
     }
 
     fn one(&self, folder: &Path, image: &Tagged, reference: &str) -> Result<()> {
-        let part = tempfile::tempdir().map_err(Error::file("can't create a folder in", &std::env::temp_dir()))?;
+        let part =
+            tempfile::tempdir().map_err(Error::file("can't create a folder in", &std::env::temp_dir()))?;
         layout::part(folder, image, part.path())?;
         self.crane(reference, &[&"push", &part.path(), &reference])?;
         let there = self.crane(reference, &[&"digest", &reference])?;
@@ -82,7 +83,9 @@ fn reason(said: &str, registry: &str) -> String {
     let contains = |words: &[&str]| words.iter().any(|word| said.contains(word));
     let host = registry.split('/').next().unwrap_or(registry);
     let meaning = if contains(&["UNAUTHORIZED", "DENIED", "401 ", "403 "]) {
-        format!("the registry wants a login that may push there: `crane auth login {host}` or `docker login {host}`")
+        format!(
+            "the registry wants a login that may push there: `crane auth login {host}` or `docker login {host}`"
+        )
     } else if contains(&["server gave HTTP response to HTTPS client"]) {
         "the registry speaks plain HTTP: set INSECURE=1 if that is meant".to_owned()
     } else if contains(&["x509", "certificate"]) {
@@ -117,8 +120,14 @@ mod tests {
     #[test]
     fn an_error_of_crane_becomes_what_to_do() {
         let table = [
-            ("Error: Get \"https://r.example/v2/\": dial tcp: lookup r.example: no such host", "r.example can't be reached"),
-            ("Error: PUT https://r.example/v2/x: UNAUTHORIZED: authentication required", "crane auth login r.example"),
+            (
+                "Error: Get \"https://r.example/v2/\": dial tcp: lookup r.example: no such host",
+                "r.example can't be reached",
+            ),
+            (
+                "Error: PUT https://r.example/v2/x: UNAUTHORIZED: authentication required",
+                "crane auth login r.example",
+            ),
             ("Error: http: server gave HTTP response to HTTPS client", "set INSECURE=1"),
             ("Error: tls: failed to verify certificate: x509: unknown authority", "not trusted here"),
         ];
