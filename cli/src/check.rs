@@ -10,8 +10,13 @@ use crate::{Status, Streams};
 use sluice_core::problem::{FieldPath, Problem, quoted_list};
 use std::path::Path;
 
-/// Of JSON. etcd takes 1.5 MiB and `kubectl apply` 256 KiB, with what Kubernetes adds: a document of 200 KiB is close.
+/// What is close to the limit of `kubectl apply`, with what Kubernetes adds.
 const SIZE_WARNING: usize = 200 << 10;
+/// `kubectl apply` keeps a copy of the resource in an annotation; all annotations of an object take 256 KiB (Kubernetes:
+/// TotalAnnotationSizeLimitB).
+const ANNOTATIONS: usize = 256 << 10;
+/// What etcd takes in one write unless told otherwise (`--max-request-bytes`).
+const STORE: usize = 3 << 19;
 
 /// Fields that every module accepts.
 const COMMON: [&str; 3] = ["version", "client", "definitions"];
@@ -143,14 +148,29 @@ pub fn misfits(compiled: &Compiled, module: &Metadata) -> Vec<Finding> {
     located(&compiled.node, problems)
 }
 
+/// What will be trouble with so many bytes of JSON in a cluster, if any.
+pub(crate) fn size_warning(size: usize) -> Option<String> {
+    let trouble = match size {
+        ..SIZE_WARNING => return None,
+        SIZE_WARNING..ANNOTATIONS => {
+            "is close to the 256 KiB that `kubectl apply` takes, with what Kubernetes adds; `kubectl apply --server-side` takes more"
+        }
+        ANNOTATIONS..STORE => {
+            "is more than the 256 KiB that `kubectl apply` takes: a WasmPlugin with it needs `kubectl apply --server-side` (or `kubectl replace`); no tool that applies from the client's side will do"
+        }
+        STORE.. => {
+            "is more than the 1.5 MiB that Kubernetes' etcd takes: it can't be a WasmPlugin or an EnvoyFilter, only a file of an Envoy's own"
+        }
+    };
+    let size = report::size(size);
+    Some(format!(
+        "{size} as JSON {trouble}. Every worker of a proxy parses it at each change; long lists of addresses are the usual cause"
+    ))
+}
+
 fn warnings(needs: &Needs, module: Option<&Metadata>) -> Vec<String> {
     let mut warnings = Vec::new();
-    if needs.size >= SIZE_WARNING {
-        warnings.push(format!(
-            "{} as JSON: `kubectl apply` takes 256 KiB with what Kubernetes adds, and every worker of a proxy parses it at each change",
-            report::size(needs.size)
-        ));
-    }
+    warnings.extend(size_warning(needs.size));
     let release = env!("CARGO_PKG_VERSION");
     if let Some(module) = module.filter(|module| module.version != release) {
         warnings.push(format!(

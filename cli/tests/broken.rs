@@ -41,9 +41,12 @@ fn a_broken_document_is_neither_explained_nor_rendered() {
         let name = document.file_name().unwrap().to_str().unwrap();
         let folder = document.parent().unwrap();
         let checked = sluice(&["check", name], "", folder);
-        for command in
-            [&["explain", name, "--path", "/"][..], &["render", "envoy", name, "--module", "sluice.wasm"]]
-        {
+        for command in [
+            &["explain", name, "--path", "/"][..],
+            &["render", "envoy", name, "--module", "sluice.wasm"],
+            &["render", "wasm-plugin", name, "--image", "sluice:1"],
+            &["render", "envoy-filter", name, "--image", "sluice:1"],
+        ] {
             let ran = sluice(command, "", folder);
             assert_eq!((ran.code, ran.output.as_str()), (1, ""), "{command:?}");
             assert_eq!(ran.errors, checked.output, "{command:?}");

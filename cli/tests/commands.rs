@@ -26,7 +26,13 @@ fn module(folder: &Path, metadata: &str) -> String {
 
 #[test]
 fn help_of_every_command_shows_examples_and_exit_status() {
-    for command in [&["check"][..], &["explain"], &["render", "envoy"]] {
+    for command in [
+        &["check"][..],
+        &["explain"],
+        &["render", "envoy"],
+        &["render", "wasm-plugin"],
+        &["render", "envoy-filter"],
+    ] {
         let arguments: Vec<&str> = command.iter().copied().chain(["--help"]).collect();
         let ran = run(&arguments, "");
         assert_eq!(ran.code, 0);

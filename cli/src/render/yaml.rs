@@ -1,18 +1,19 @@
 //! JSON values as YAML in block style: what a person would write, and every reader reads alike.
 
+use super::tree::Tree;
 use serde_json::Value;
 
-/// Writes a value; objects in the order of their fields' names.
-pub(super) fn write(value: &Value) -> String {
+/// Writes a value.
+pub(super) fn write(value: &Tree) -> String {
     let mut text = String::new();
     block(value, 0, &mut text);
     text
 }
 
 /// A value that begins on a line of its own, at `indent`.
-fn block(value: &Value, indent: usize, text: &mut String) {
+fn block(value: &Tree, indent: usize, text: &mut String) {
     match value {
-        Value::Object(fields) if !fields.is_empty() => {
+        Tree::Object(fields) if !fields.is_empty() => {
             for (position, (name, value)) in fields.iter().enumerate() {
                 if position > 0 || !text.ends_with("- ") {
                     text.extend(std::iter::repeat_n(' ', indent));
@@ -22,12 +23,12 @@ fn block(value: &Value, indent: usize, text: &mut String) {
                 after_key(value, indent + 2, text);
             }
         }
-        Value::Array(elements) if !elements.is_empty() => {
+        Tree::List(elements) if !elements.is_empty() => {
             for element in elements {
                 text.extend(std::iter::repeat_n(' ', indent));
                 text.push_str("- ");
                 match element {
-                    Value::Object(fields) if !fields.is_empty() => block(element, indent + 2, text),
+                    Tree::Object(fields) if !fields.is_empty() => block(element, indent + 2, text),
                     _ => {
                         text.pop();
                         after_key(element, indent + 2, text);
@@ -36,24 +37,24 @@ fn block(value: &Value, indent: usize, text: &mut String) {
             }
         }
         other => {
-            text.push_str(&other.to_string());
+            text.push_str(&other.to_json().to_string());
             text.push('\n');
         }
     }
 }
 
 /// A value after `key:` or `-`.
-fn after_key(value: &Value, indent: usize, text: &mut String) {
+fn after_key(value: &Tree, indent: usize, text: &mut String) {
     match value {
-        Value::Object(fields) if !fields.is_empty() => {
+        Tree::Object(fields) if !fields.is_empty() => {
             text.push('\n');
             block(value, indent, text);
         }
-        Value::Array(elements) if !elements.is_empty() => {
+        Tree::List(elements) if !elements.is_empty() => {
             text.push('\n');
             block(value, indent, text);
         }
-        Value::String(lines) if is_literal(lines) => {
+        Tree::Scalar(Value::String(lines)) if is_literal(lines) => {
             text.push_str(" |-\n");
             for line in lines.lines() {
                 text.extend(std::iter::repeat_n(' ', indent));
@@ -61,14 +62,14 @@ fn after_key(value: &Value, indent: usize, text: &mut String) {
                 text.push('\n');
             }
         }
-        Value::String(line) => {
+        Tree::Scalar(Value::String(line)) => {
             text.push(' ');
             text.push_str(&scalar(line));
             text.push('\n');
         }
         other => {
             text.push(' ');
-            text.push_str(&other.to_string());
+            text.push_str(&other.to_json().to_string());
             text.push('\n');
         }
     }
