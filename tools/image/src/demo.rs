@@ -17,6 +17,9 @@ pub const NAME: &str = "sluice-demo";
 /// Whom the programs run as: a number that distributions give to nobody, so that no file of a host is theirs.
 const USER: u32 = 65532;
 
+/// Empty folders below `/prepared` for volumes of docker-compose.yml, in which `sluice-tour prepare` leaves the others' files.
+const VOLUMES: [&str; 4] = ["edge", "inventory", "orders", "tools"];
+
 /// The static programs that go into it.
 #[derive(Debug, Clone, Copy)]
 pub struct Programs<'paths> {
@@ -45,7 +48,12 @@ pub fn image(
         .file("etc/group", 0o644, format!("sluice:x:{USER}:\n"))
         .file("etc/nsswitch.conf", 0o644, "hosts: files dns\n")
         .file("etc/passwd", 0o644, format!("sluice:x:{USER}:{USER}:Sluice:/:/usr/bin/false\n"))
+        .folder("prepared", 0o755)
         .folder("tmp", 0o1777);
+    // Docker gives a new volume the owner of the folder that it is mounted on: so what writes there needs no root.
+    let system = VOLUMES
+        .iter()
+        .fold(system, |files, volume| files.folder_of(&format!("prepared/{volume}"), 0o755, USER));
     let modules = modules.iter().fold(Files::new().folder("modules", 0o755), |files, module| {
         files.file(&format!("modules/{}.wasm", module.name()), 0o644, module.bytes.clone())
     });

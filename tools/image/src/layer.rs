@@ -12,6 +12,9 @@ use crate::{Error, Result};
 /// "Unknown", RFC 1952 §2.3.1: what made the file must not be seen in it.
 const GZIP_UNKNOWN_SYSTEM: u8 = 255;
 
+/// The user whose files are nobody else's to change.
+const ROOT: u32 = 0;
+
 /// A layer of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layer {
@@ -30,6 +33,8 @@ pub struct Files {
 struct Entry {
     path: String,
     mode: u32,
+    /// User and group, by number.
+    owner: u32,
     /// Nothing: a folder.
     content: Option<Vec<u8>>,
 }
@@ -55,18 +60,25 @@ impl Files {
     /// Adds a folder; its path has no `/` at its start.
     #[must_use]
     pub fn folder(mut self, path: &str, mode: u32) -> Files {
-        self.entries.push(Entry { path: format!("{path}/"), mode, content: None });
+        self.entries.push(Entry { path: format!("{path}/"), mode, owner: ROOT, content: None });
+        self
+    }
+
+    /// Adds a folder that belongs to the user and the group of this number.
+    #[must_use]
+    pub fn folder_of(mut self, path: &str, mode: u32, owner: u32) -> Files {
+        self.entries.push(Entry { path: format!("{path}/"), mode, owner, content: None });
         self
     }
 
     /// Adds a file; its path has no `/` at its start.
     #[must_use]
     pub fn file(mut self, path: &str, mode: u32, content: impl Into<Vec<u8>>) -> Files {
-        self.entries.push(Entry { path: path.to_owned(), mode, content: Some(content.into()) });
+        self.entries.push(Entry { path: path.to_owned(), mode, owner: ROOT, content: Some(content.into()) });
         self
     }
 
-    /// The files as a tar: owned by root (number 0, without names), of 1970.
+    /// The files as a tar: owners without names, of 1970.
     pub fn tar(&self) -> Result<Vec<u8>> {
         let failed = |error: std::io::Error| Error::Specification(format!("tar: {error}"));
         let mut tar = Builder::new(Vec::new());
@@ -75,8 +87,8 @@ impl Files {
             let mut header = Header::new_ustar();
             header.set_entry_type(if content.is_some() { EntryType::Regular } else { EntryType::Directory });
             header.set_mode(entry.mode);
-            header.set_uid(0);
-            header.set_gid(0);
+            header.set_uid(entry.owner.into());
+            header.set_gid(entry.owner.into());
             header.set_mtime(0);
             header.set_size(u64::try_from(content.unwrap_or_default().len()).unwrap_or(u64::MAX));
             tar.append_data(&mut header, &entry.path, content.unwrap_or_default()).map_err(failed)?;

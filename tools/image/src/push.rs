@@ -1,7 +1,7 @@
 //! Pushing the images of a folder to a registry, each manifest under its own tag, with its digest kept.
 //!
 //! `crane` does it: it knows registries, their tokens, and the credentials in Docker's configuration. A layout with two
-//! manifests it would push as an index, which Istio takes only by chance: so each goes by itself.
+//! manifests it would push as an index, of which Istio takes whichever comes first: so each goes by itself.
 
 use std::fs;
 use std::io::Write;

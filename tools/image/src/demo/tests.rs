@@ -37,13 +37,22 @@ fn it_starts_the_tour_as_a_user_without_rights() {
         GzDecoder::new(layer.bytes.as_slice()).read_to_end(&mut tar).unwrap();
         for entry in tar::Archive::new(tar.as_slice()).entries().unwrap() {
             let entry = entry.unwrap();
-            files.push((entry.path().unwrap().display().to_string(), entry.header().mode().unwrap()));
+            let header = entry.header();
+            files.push((
+                entry.path().unwrap().display().to_string(),
+                header.mode().unwrap(),
+                header.uid().unwrap(),
+            ));
         }
     }
-    for expected in
-        [("usr/bin/sluice-tour", 0o755), ("usr/bin/sluice", 0o755), ("tmp/", 0o1777), ("modules/", 0o755)]
-    {
-        assert!(files.contains(&(expected.0.to_owned(), expected.1)), "{expected:?} in {files:?}");
+    for (path, mode, owner) in [
+        ("usr/bin/sluice-tour", 0o755, 0),
+        ("usr/bin/sluice", 0o755, 0),
+        ("tmp/", 0o1777, 0),
+        ("modules/", 0o755, 0),
+        ("prepared/orders/", 0o755, 65532),
+    ] {
+        assert!(files.contains(&(path.to_owned(), mode, owner)), "{path} in {files:?}");
     }
 }
 

@@ -258,7 +258,7 @@ fn a_part_of_a_layout_is_a_layout_with_one_manifest() {
     for image in &tagged {
         let part = tempfile::tempdir().unwrap();
         layout::part(&out.path().join("sluice"), image, part.path()).unwrap();
-        assert_eq!(layout::tagged(part.path()).unwrap(), [image.clone()]);
+        assert_eq!(layout::tagged(part.path()).unwrap(), std::slice::from_ref(image));
         let digest = image.descriptor.as_digest_sha256().unwrap();
         assert!(part.path().join("blobs/sha256").join(digest).is_file());
     }
