@@ -230,6 +230,76 @@ fn what_is_pushed_is_pulled_by_tag_and_by_digest_and_is_what_dist_has() {
     the_demo_is_reproducible(&files);
 }
 
+/// What the demo's tar gives to who reads it as an OCI layout, as newer Docker Engines do, and to who reads it as older ones do.
+#[test]
+fn the_demos_tar_is_both_a_layout_and_what_docker_save_writes() {
+    let tar = dist().join("images/sluice-demo.tar");
+    let inspect = |reference: String| {
+        serde_json::from_str::<Value>(&tool("skopeo", &[&"inspect", &"--config", &reference])).unwrap()
+    };
+    let new = inspect(format!("oci-archive:{}:{RELEASE}", tar.display()));
+    let files = files_of(&fs::read(&tar).unwrap());
+    let manifest: Value = serde_json::from_slice(&files["manifest.json"]).unwrap();
+    let name = manifest[0]["RepoTags"][0].as_str().unwrap();
+    assert!(name.ends_with(&format!("/sluice-demo:{RELEASE}")), "{name}");
+    let old = inspect(format!("docker-archive:{}:{name}", tar.display()));
+    assert_eq!(new["config"]["Entrypoint"], serde_json::json!(["/usr/bin/sluice-tour"]));
+    assert_eq!(old["rootfs"], new["rootfs"]);
+
+    // Reading a layer to its end compares it with its digest.
+    let folder = tempfile::tempdir().unwrap();
+    for (kind, tag) in [("oci-archive", RELEASE), ("docker-archive", name)] {
+        let to = format!("dir:{}", folder.path().join(kind).display());
+        tool("skopeo", &[&"copy", &"--quiet", &format!("{kind}:{}:{tag}", tar.display()), &to]);
+    }
+}
+
+/// The lines that docs/images.md gives to users, run as they stand.
+#[test]
+fn what_the_page_says_to_run_runs() {
+    let images = built();
+    let registry = Registry::start(false);
+    let target = format!("{}/team", registry.address());
+    assert!(push(images.path(), &[&target], &[]).status.success());
+
+    let page = fs::read_to_string(repository_root().join("docs/images.md")).unwrap();
+    let blocks: Vec<&str> =
+        page.split("\n```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 2);
+    let folder = tempfile::tempdir().unwrap();
+    symlink(repository_root().join("docs"), folder.path().join("docs")).unwrap();
+    let crane = tools::find("crane").unwrap();
+    let mut path = std::ffi::OsString::from(crane.parent().unwrap());
+    for more in [dist().into_os_string(), std::env::var_os("PATH").unwrap()] {
+        path.push(":");
+        path.push(more);
+    }
+    let outputs: Vec<String> = blocks
+        .iter()
+        .map(|block| {
+            let mut shell = Command::new("bash");
+            shell.args(["-e", "-o", "pipefail", "-c", block]).current_dir(folder.path());
+            run(shell.env("PATH", &path).env("REGISTRY", &target))
+        })
+        .collect();
+    let index: Value =
+        serde_json::from_slice(&fs::read(images.path().join("sluice/index.json")).unwrap()).unwrap();
+    assert!(outputs[0].starts_with(index["manifests"][0]["digest"].as_str().unwrap()), "{}", outputs[0]);
+    assert!(outputs[0].contains("partners.yaml: fine: "), "{}", outputs[0]);
+    assert!(outputs[1].contains("does not accept this section"), "{}", outputs[1]);
+
+    // And it names everything that there is.
+    let labels = index["manifests"][0]["digest"].as_str().unwrap();
+    let manifest = images.path().join("sluice/blobs/sha256").join(&labels[7..]);
+    let manifest: Value = serde_json::from_slice(&fs::read(manifest).unwrap()).unwrap();
+    let own =
+        manifest["annotations"].as_object().unwrap().keys().filter(|name| name.starts_with("io.sluice."));
+    let names = own.cloned().chain(EDITIONS.map(|edition| edition.name.to_owned()));
+    for name in names {
+        assert!(page.contains(&format!("| `{name}` |")), "docs/images.md has no row for {name}");
+    }
+}
+
 /// In an empty root, as an ordinary user, by user namespaces: no libraries, no shell.
 fn the_programs_run_where_nothing_else_is(files: &BTreeMap<String, Vec<u8>>) {
     let root = tempfile::tempdir().unwrap();
