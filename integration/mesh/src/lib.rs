@@ -9,13 +9,15 @@ pub mod world;
 mod istiod;
 mod mesh;
 mod network;
+mod plugin;
 mod registry;
 mod service;
 mod workload;
 
 pub use istiod::{Istiod, ROOT_NAMESPACE, TRUST_DOMAIN};
-pub use mesh::Mesh;
+pub use mesh::{Applied, Mesh};
 pub use network::{Namespace, Network, WORLD};
+pub use plugin::{MODULE_FILE, Plugin};
 pub use registry::{REGISTRY, Registry};
 pub use service::{PORT, Service};
 pub use workload::{Plan, Role, SHOP, Workload};

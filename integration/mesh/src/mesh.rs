@@ -1,16 +1,21 @@
 //! The whole mesh: control plane, registry, a gateway, three services of two names, a client.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::json;
-use sluice_integration::{Error, Result, repository_root};
+use sluice_integration::{Answer, Error, Request, Result, repository_root, wait_until};
 use sluice_kubernetes_test::ApiServer;
 
 use crate::istiod::{Istiod, ROOT_NAMESPACE};
 use crate::network::{Namespace, Network};
+use crate::plugin::Plugin;
 use crate::registry::Registry;
 use crate::service::{PORT, Service};
 use crate::workload::{Plan, Role, SHOP, Workload};
+
+/// How long istiod, an agent and its Envoy may take until a change is in effect.
+const PROPAGATION: Duration = Duration::from_secs(60);
 
 /// What runs in the mesh.
 const PLANS: [Plan; 5] = [
@@ -31,6 +36,7 @@ pub struct Mesh {
     world: Namespace,
     network: Network,
     directory: PathBuf,
+    addresses: Vec<(&'static str, String)>,
 }
 
 impl Mesh {
@@ -61,17 +67,18 @@ impl Mesh {
         for plan in PLANS {
             let workload = Workload::start(plan, &network, &api, &directory)?;
             if plan.role == Role::Sidecar {
-                services.push(Service::start(plan.name, workload.namespace())?);
+                services.push(Service::start(plan.name, workload.namespace(), PORT)?);
             }
             workloads.push(workload);
         }
+        let mut addresses = Vec::new();
         for app in ["orders", "inventory"] {
-            publish(app, &workloads, &api)?;
+            addresses.push((app, publish(app, &workloads, &api)?));
         }
         for workload in &mut workloads {
             workload.wait_ready(&world)?;
         }
-        Ok(Self { services, workloads, istiod, registry, api, world, network, directory })
+        Ok(Self { services, workloads, istiod, registry, api, world, network, directory, addresses })
     }
 
     /// The API server, to apply and delete what a test is about.
@@ -84,9 +91,9 @@ impl Mesh {
         &self.istiod
     }
 
-    /// The registry.
-    pub fn registry(&mut self) -> &mut Registry {
-        &mut self.registry
+    /// The registry, empty at first.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// The test's own place.
@@ -125,10 +132,91 @@ impl Mesh {
         position.and_then(|position| self.services.get(position)).unwrap_or_else(|| panic!("no service {workload}"))
     }
 
+    /// All workloads.
+    pub fn workloads(&self) -> &[Workload] {
+        &self.workloads
+    }
+
     /// The address and port of a Kubernetes service.
-    pub fn cluster_address(&self, app: &str) -> Result<String> {
-        let address = self.api.kubectl(&["get", "service", app, "-n", SHOP, "-o", "jsonpath={.spec.clusterIP}"])?;
-        Ok(format!("{}:{PORT}", address.trim()))
+    ///
+    /// # Panics
+    /// If there is none of that name.
+    pub fn address_of(&self, app: &str) -> &str {
+        self.addresses
+            .iter()
+            .find(|(name, _)| *name == app)
+            .map(|(_, address)| address.as_str())
+            .unwrap_or_else(|| panic!("no service {app}"))
+    }
+
+    /// A request of a workload to a service, as its program would make it: to the service's address, by the service's name. The
+    /// sidecars on both sides take it.
+    pub fn call(&self, from: &str, app: &str, request: &Request) -> Result<Answer> {
+        let request = request.clone().header("host", format!("{app}.{SHOP}:{PORT}"));
+        self.workload(from).namespace().send(self.address_of(app), &request)
+    }
+
+    /// Applies documents, which are deleted when what this gives is dropped.
+    pub fn apply(&self, documents: &str) -> Result<Applied<'_>> {
+        self.api.apply(documents)?;
+        Ok(Applied { mesh: self, documents: documents.to_owned(), plugins: Vec::new() })
+    }
+
+    /// Applies a plugin, and waits until the workloads that it is for have it and no connection is left from before.
+    pub fn install(&self, plugin: &Plugin) -> Result<Applied<'_>> {
+        let mut applied = self.apply(&plugin.document())?;
+        applied.plugins.push(plugin.name().to_owned());
+        self.wait_for_plugin(plugin)?;
+        Ok(applied)
+    }
+
+    /// Waits until the workloads that a plugin is for have it in a listener and no connection is left from before.
+    pub fn wait_for_plugin(&self, plugin: &Plugin) -> Result<()> {
+        for workload in self.workloads.iter().filter(|workload| plugin.is_for(workload.plan())) {
+            let name = workload.plan().name;
+            wait_until(&format!("{} in a listener of {name}", plugin.name()), PROPAGATION, || {
+                workload.has_plugin(plugin.name()) && workload.is_settled()
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// What was applied to the API server for a while. When this is dropped, it is deleted, and no workload has its plugins.
+pub struct Applied<'mesh> {
+    mesh: &'mesh Mesh,
+    documents: String,
+    plugins: Vec<String>,
+}
+
+impl Applied<'_> {
+    /// Deletes it now, and says what was wrong with that.
+    pub fn remove(mut self) -> Result<()> {
+        self.delete()
+    }
+
+    fn delete(&mut self) -> Result<()> {
+        let documents = std::mem::take(&mut self.documents);
+        if documents.is_empty() {
+            return Ok(());
+        }
+        self.mesh.api.delete(&documents)?;
+        for plugin in &self.plugins {
+            for workload in &self.mesh.workloads {
+                wait_until(&format!("{} without {plugin}", workload.plan().name), PROPAGATION, || {
+                    !workload.has_plugin(plugin) && workload.is_settled()
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Applied<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.delete() {
+            eprintln!("can't clean up: {error}");
+        }
     }
 }
 
@@ -139,8 +227,8 @@ metadata: { name: default, namespace: istio-system }
 spec: { mtls: { mode: STRICT } }
 ";
 
-/// A Service, and the endpoints that Kubernetes' controllers would find for it.
-fn publish(app: &str, workloads: &[Workload], api: &ApiServer) -> Result<()> {
+/// A Service, and the endpoints that Kubernetes' controllers would find for it; gives the Service's address.
+fn publish(app: &str, workloads: &[Workload], api: &ApiServer) -> Result<String> {
     let port = json!({ "name": "http", "port": PORT, "protocol": "TCP" });
     api.apply(
         &json!({
@@ -165,15 +253,12 @@ fn publish(app: &str, workloads: &[Workload], api: &ApiServer) -> Result<()> {
         &json!({
             "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
             "metadata": { "name": app, "namespace": SHOP, "labels": { "kubernetes.io/service-name": app } },
-            "ports": [port_of_slice()], "endpoints": endpoints,
+            "ports": [port], "endpoints": endpoints,
         })
         .to_string(),
     )?;
-    Ok(())
-}
-
-fn port_of_slice() -> serde_json::Value {
-    json!({ "name": "http", "port": PORT, "protocol": "TCP" })
+    let address = api.kubectl(&["get", "service", app, "-n", SHOP, "-o", "jsonpath={.spec.clusterIP}"])?;
+    Ok(format!("{}:{PORT}", address.trim()))
 }
 
 /// Removes the folders of tests that were killed.

@@ -1,19 +1,23 @@
 //! A real registry, for modules as OCI images.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use sluice_integration::{Error, Process, Request, Result, tools};
+use sluice_image::push::Push;
+use sluice_integration::{Error, Process, Request, Result, repository_root, tools};
 
 use crate::network::{Namespace, WORLD};
+use crate::world::run;
 
 /// The registry's address, as it stands in an image's reference.
 pub const REGISTRY: &str = "10.77.0.1:5000";
 
 /// Debian's docker-registry, its images in a folder of the test.
 pub struct Registry {
-    process: Option<Process>,
-    directory: std::path::PathBuf,
+    process: Mutex<Option<Process>>,
+    directory: PathBuf,
 }
 
 impl Registry {
@@ -21,18 +25,18 @@ impl Registry {
     pub fn start(world: &Namespace, directory: &Path) -> Result<Self> {
         let directory = directory.join("registry");
         std::fs::create_dir_all(&directory).map_err(|e| Error::file("can't create", &directory, e))?;
-        let mut registry = Self { process: None, directory };
+        let registry = Self { process: Mutex::new(None), directory };
         registry.restart(world)?;
         Ok(registry)
     }
 
     /// Ends it: its images stay.
-    pub fn stop(&mut self) {
-        self.process = None;
+    pub fn stop(&self) {
+        self.replace(None);
     }
 
     /// Serves again what it had.
-    pub fn restart(&mut self, world: &Namespace) -> Result<()> {
+    pub fn restart(&self, world: &Namespace) -> Result<()> {
         self.stop();
         let configuration = self.directory.join("registry.yaml");
         let text = format!(
@@ -46,12 +50,25 @@ impl Registry {
         process.wait_ready(Duration::from_secs(30), || {
             world.send(&format!("{WORLD}:5000"), &Request::get("/v2/")).is_ok_and(|answer| answer.status == 200)
         })?;
-        self.process = Some(process);
+        self.replace(Some(process));
         Ok(())
     }
 
-    /// The requests that it has answered, as its log has them.
-    pub fn log(&self) -> String {
-        self.process.as_ref().map(|process| process.stdout() + &process.stderr()).unwrap_or_default()
+    /// Fills it with the images that `make images` has made, as `make push` does.
+    pub fn push_images(&self) -> Result<()> {
+        let images = repository_root().join("dist/images");
+        let push = Push { crane: tools::find("crane")?, registry: format!("{REGISTRY}/sluice"), insecure: true };
+        push.all(&images, &mut std::io::sink()).map_err(|e| Error::Other(format!("{e}: run `make images` first")))
+    }
+
+    /// The digest that the registry gives for a tag of an image, as `sha256:…`.
+    pub fn digest(&self, image: &str, tag: &str) -> Result<String> {
+        let mut crane = Command::new(tools::find("crane")?);
+        let digest = run(crane.args(["digest", "--insecure", &format!("{REGISTRY}/sluice/{image}:{tag}")]))?;
+        Ok(digest.trim().to_owned())
+    }
+
+    fn replace(&self, process: Option<Process>) {
+        *self.process.lock().unwrap_or_else(PoisonError::into_inner) = process;
     }
 }

@@ -41,9 +41,9 @@ struct Shared {
 
 impl Service {
     /// Serves in a namespace.
-    pub fn start(name: &str, namespace: &Namespace) -> Result<Self> {
-        let listener = namespace.wait_for(async {
-            TcpListener::bind(("0.0.0.0", PORT)).await.map_err(|e| Error::Other(format!("port {PORT}: {e}")))
+    pub fn start(name: &str, namespace: &Namespace, port: u16) -> Result<Self> {
+        let listener = namespace.wait_for(async move {
+            TcpListener::bind(("0.0.0.0", port)).await.map_err(|e| Error::Other(format!("port {port}: {e}")))
         })?;
         let shared = Arc::new(Shared {
             name: name.to_owned(),

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sluice_integration::{Answer, Error, Process, Request, Result, envoy_binary, tools};
+use sluice_integration::{Answer, Error, Process, Request, Result, envoy_binary, module, tools};
 use sluice_kubernetes_test::ApiServer;
 
 use crate::istiod::{NAME, TRUST_DOMAIN};
@@ -103,6 +103,18 @@ impl Workload {
         self.namespace.send("127.0.0.1:15000", &Request::get(path))
     }
 
+    /// Whether one of its listeners has the WasmPlugin of that name, in the namespace of the workloads.
+    pub fn has_plugin(&self, plugin: &str) -> bool {
+        let listeners = self.admin("/config_dump?resource=dynamic_listeners").map(|answer| answer.text());
+        listeners.is_ok_and(|listeners| listeners.contains(&format!("/{SHOP}.{plugin}~")))
+    }
+
+    /// Whether no listener waits to serve, and no connection is served by one that was replaced.
+    pub fn is_settled(&self) -> bool {
+        let stats = self.admin("/stats?filter=listener_manager.total_.*(draining|warming)").map(|answer| answer.text());
+        stats.is_ok_and(|stats| stats.lines().count() > 0 && stats.lines().all(|line| line.ends_with(": 0")))
+    }
+
     /// What Prometheus would be given: Envoy's listener for it.
     pub fn metrics(&self) -> Result<String> {
         Ok(self.namespace.send("127.0.0.1:15090", &Request::get("/stats/prometheus"))?.text())
@@ -162,6 +174,9 @@ fn lay_out(plan: &Plan, api: &ApiServer, directory: &Path) -> Result<()> {
     };
     write("var/run/secrets/tokens/istio-token", token.trim())?;
     write("var/run/secrets/istio/root-cert.pem", &authority)?;
+    // A module in the proxy's own file system, as an image of the proxy or a volume would bring it.
+    let module = module()?;
+    std::fs::copy(&module, directory.join("sluice.wasm")).map_err(|e| Error::file("can't copy", &module, e))?;
     // Envoy opens /dev/stdout, which is this very file, by its name.
     for log in ["agent.stdout.log", "agent.stderr.log"] {
         write(log, "")?;

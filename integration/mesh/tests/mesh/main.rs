@@ -1,22 +1,78 @@
-//! A real Istio mesh with Sluice in it.
+//! A real Istio mesh with Sluice in it. Every scenario finds the mesh without a plugin or policy and leaves it so.
+//!
+//!     make mesh-test                                       all of them
+//!     cargo test --profile tool -p sluice-mesh-test -- oci  those whose name holds "oci"
 
-use sluice_integration::{Request, Result, interrupted};
+mod asserts;
+mod delivery;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use sluice_integration::{Result, interrupted};
 use sluice_mesh_test::{Mesh, world};
 
+/// What is shown about the mesh, each by a function whose name says it.
+type Scenario = (&'static str, fn(&Mesh) -> Result<()>);
+
+/// The name of a function, and the function.
+macro_rules! scenarios {
+    ($($module:ident::$name:ident),* $(,)?) => { [$((concat!(stringify!($module), "::", stringify!($name)), $module::$name as fn(&Mesh) -> Result<()>)),*] };
+}
+
+const SCENARIOS: &[Scenario] = &scenarios![
+    delivery::from_the_proxys_own_file_system,
+    delivery::by_http_with_its_sha256,
+    delivery::from_a_registry_by_tag,
+    delivery::from_a_registry_by_digest,
+    delivery::in_the_compat_form,
+];
+
 fn main() {
-    if let Err(error) = world::enter().and_then(|()| interrupted::or(run)) {
-        eprintln!("{error}");
+    let passed = world::enter().and_then(|()| interrupted::or(run)).unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        false
+    });
+    if !passed {
         std::process::exit(1);
     }
 }
 
-fn run() -> Result<()> {
-    let t = std::time::Instant::now();
-    let mesh = Mesh::start(|step| println!("… {step}"))?;
-    println!("started in {:?}", t.elapsed());
-    let orders = mesh.cluster_address("orders")?;
-    let a = mesh.workload("client").namespace().send(&orders, &Request::get("/orders/7").header("host", "orders.shop:8080"));
-    println!("{a:?}");
-    if std::env::var("STAY").is_ok() { interrupted::wait(); }
-    Ok(())
+/// Runs the scenarios that the arguments choose; true if all of them held.
+fn run() -> Result<bool> {
+    let filters: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let chosen: Vec<&Scenario> = SCENARIOS
+        .iter()
+        .filter(|(name, _)| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str())))
+        .collect();
+    let started = Instant::now();
+    let mesh = Mesh::start(|step| println!("… {step} ({:.1?})", started.elapsed()))?;
+    println!("the mesh is ready ({:.1?}); its logs: {}", started.elapsed(), mesh.directory().display());
+
+    let mut failed = Vec::new();
+    for (name, scenario) in &chosen {
+        let begun = Instant::now();
+        // A failed assertion unwinds through what was applied, which is deleted; the next scenario finds the mesh as it was.
+        let outcome = catch_unwind(AssertUnwindSafe(|| scenario(&mesh)));
+        let verdict = match &outcome {
+            Ok(Ok(())) => "ok".to_owned(),
+            Ok(Err(error)) => format!("FAILED: {error}"),
+            Err(_) => "FAILED".to_owned(),
+        };
+        println!("{name} … {verdict} ({:.1?})", begun.elapsed());
+        if verdict != "ok" {
+            failed.push(name);
+        }
+    }
+    println!("\n{} of {} scenarios held, in {:.0?}", chosen.len() - failed.len(), chosen.len(), started.elapsed());
+    if std::env::var_os("SLUICE_MESH_STAY").is_some() {
+        println!("the mesh stays until Ctrl-C: `nsenter -t {} -n -m` goes in", std::process::id());
+        interrupted::wait();
+    }
+    if failed.is_empty() {
+        let directory = mesh.directory().to_owned();
+        drop(mesh);
+        let _ = std::fs::remove_dir_all(directory);
+    }
+    Ok(failed.is_empty())
 }
