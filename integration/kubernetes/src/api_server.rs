@@ -45,8 +45,8 @@ impl ApiServer {
 
     fn start_with(namespace: Namespace) -> Result<Self> {
         let kubectl = tools::find("kubectl")?;
-        let directory =
-            tempfile::tempdir().map_err(|error| Error::Other(format!("can't make a temporary folder: {error}")))?;
+        let directory = tempfile::tempdir()
+            .map_err(|error| Error::Other(format!("can't make a temporary folder: {error}")))?;
         let home = directory.path();
         let (store_port, port) = (ports::free(), ports::free());
         let etcd = start_etcd(&namespace, home, store_port)?;
@@ -66,6 +66,11 @@ impl ApiServer {
     /// The port on 127.0.0.1 (of its network namespace) where it answers, by TLS.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Where it answers: `https://127.0.0.1:<port>`.
+    pub fn url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.port)
     }
 
     /// The folder with its logs (`kube-apiserver.stderr.log`, `etcd.stderr.log`) and its certificates (`ca.crt` and others).
@@ -165,7 +170,11 @@ fn start_server(
     command
         .args([format!("--etcd-servers=http://127.0.0.1:{store_port}"), format!("--secure-port={port}")])
         // Nobody but this machine; and no Endpoints of the service `kubernetes`, which may not be on loopback.
-        .args(["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none"])
+        .args([
+            "--bind-address=127.0.0.1",
+            "--advertise-address=127.0.0.1",
+            "--endpoint-reconciler-type=none",
+        ])
         .args(["--service-cluster-ip-range=10.96.0.0/16", "--authorization-mode=RBAC"])
         // Would wait for accounts that only a controller makes.
         .arg("--disable-admission-plugins=ServiceAccount")
@@ -204,8 +213,12 @@ fn write_kubeconfig(home: &Path, files: &Files, port: u16) -> Result<PathBuf> {
 fn run(command: &mut Command, arguments: &[&str], input: &str) -> Result<String> {
     let said = format!("kubectl {}", arguments.join(" "));
     let failed = |error: std::io::Error| Error::Other(format!("{said}: {error}"));
-    let mut child =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(failed)?;
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(failed)?;
     let stdin = child.stdin.take();
     // From a thread of its own: kubectl may fill its output before it has read all.
     let output = std::thread::scope(|scope| {

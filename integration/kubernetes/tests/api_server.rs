@@ -27,7 +27,7 @@ fn it_serves_istios_kinds_and_refuses_what_they_do_not_have() {
     assert_eq!(mode, "STRICT");
 
     for (wrong, said) in [
-        (STRICT.replace("mtls:", "mtsl:"), "unknown field \"spec.mtsl\""),
+        (STRICT.replace("mtls:", "mtsl:"), ".spec.mtsl: field not declared in schema"),
         (STRICT.replace("STRICT", "STRIKT"), "Unsupported value: \"STRIKT\""),
         (STRICT.replace("namespace: shop", "namespace: shoop"), "namespaces \"shoop\" not found"),
     ] {
@@ -78,7 +78,9 @@ struct NetworkNamespace(String);
 impl NetworkNamespace {
     fn make(name: &str) -> Option<Self> {
         let ip = tools::find("ip").ok()?;
-        let run = |arguments: &[&str]| Command::new(&ip).args(arguments).status().is_ok_and(|status| status.success());
+        let run = |arguments: &[&str]| {
+            Command::new(&ip).args(arguments).status().is_ok_and(|status| status.success())
+        };
         run(&["netns", "add", name]).then(|| {
             let this = Self(name.to_owned());
             assert!(run(&["-n", name, "link", "set", "lo", "up"]));
