@@ -71,7 +71,7 @@ fn push(images: &Path, arguments: &[&str], environment: &[(&str, &Path)]) -> Out
     let mut command = Command::new(repository_root().join("tools/push-images"));
     // Whoever runs the tests may be logged in somewhere.
     command.args(arguments).env("SLUICE_IMAGES", images).env("DOCKER_CONFIG", images);
-    command.envs(environment.iter().copied()).env_remove("INSECURE");
+    command.env_remove("INSECURE").envs(environment.iter().copied());
     command.output().unwrap()
 }
 
@@ -401,6 +401,19 @@ fn a_registry_that_wants_a_login_gets_that_of_dockers_configuration() {
     login.args(["auth", "login", "--username", USER, "--password", PASSWORD, registry.address()]);
     run(login.env("DOCKER_CONFIG", configuration.path()));
     let taken = push(images.path(), &[&target], &[("DOCKER_CONFIG", configuration.path())]);
+    assert!(taken.status.success(), "{}", String::from_utf8_lossy(&taken.stderr));
+}
+
+#[test]
+fn a_registry_without_tls_is_taken_only_when_that_is_said() {
+    let images = built();
+    let registry = Registry::start_at("127.0.0.2", false);
+    let target = format!("{}/team", registry.address());
+    let refused = push(images.path(), &[&target], &[]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("the registry speaks plain HTTP: set INSECURE=1 if that is meant"), "{said}");
+    let taken = push(images.path(), &[&target], &[("INSECURE", Path::new("1"))]);
     assert!(taken.status.success(), "{}", String::from_utf8_lossy(&taken.stderr));
 }
 

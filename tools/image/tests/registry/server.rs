@@ -26,8 +26,13 @@ pub(crate) struct Registry {
 impl Registry {
     /// Starts one that takes everything, or only what [`USER`] pushes.
     pub(crate) fn start(wants_login: bool) -> Registry {
+        Registry::start_at("127.0.0.1", wants_login)
+    }
+
+    /// The same on this address of loopback. Of all, crane takes 127.0.0.1 alone to speak plain HTTP.
+    pub(crate) fn start_at(host: &str, wants_login: bool) -> Registry {
         let folder = tempfile::tempdir().unwrap();
-        let address = format!("127.0.0.1:{}", ports::free());
+        let address = format!("{host}:{}", ports::free());
         let users = folder.path().join("users");
         fs::write(&users, format!("{USER}:{HASH}\n")).unwrap();
         let login = format!("auth: {{ htpasswd: {{ realm: test, path: {} }} }}\n", users.display());
