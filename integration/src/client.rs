@@ -98,9 +98,10 @@ pub enum Protocol {
     Http2,
 }
 
-/// A client of one port on loopback. Cloning shares the connections.
+/// A client of one port, on loopback unless told. Cloning shares the connections.
 #[derive(Clone)]
 pub struct Client {
+    host: String,
     port: u16,
     protocol: Protocol,
     pooled: Pooled<HttpConnector, Full<Bytes>>,
@@ -111,6 +112,11 @@ impl Client {
     /// A client that speaks HTTP/1.1 to that port and waits ten seconds at most for an answer.
     pub fn new(port: u16) -> Self {
         Self::speaking(Protocol::Http1, port)
+    }
+
+    /// A client of a port of another host, such as a container, that speaks HTTP/1.1.
+    pub fn at(host: &str, port: u16) -> Self {
+        Self { host: host.to_owned(), ..Self::new(port) }
     }
 
     /// A client that speaks the given version.
@@ -129,7 +135,7 @@ impl Client {
         connector.set_local_address(address.map(IpAddr::V4));
         let pooled =
             Pooled::builder(TokioExecutor::new()).http2_only(protocol == Protocol::Http2).build(connector);
-        Self { port, protocol, pooled, limit: Duration::from_secs(10) }
+        Self { host: Ipv4Addr::LOCALHOST.to_string(), port, protocol, pooled, limit: Duration::from_secs(10) }
     }
 
     /// The same client with another limit of time for each answer.
@@ -161,7 +167,7 @@ impl Client {
     pub async fn send_async(&self, request: &Request) -> Result<Answer> {
         let started = Instant::now();
         let failed = |e: &dyn std::fmt::Display| {
-            Error::Other(format!("{} {} at port {}: {e}", request.method, request.path, self.port))
+            Error::Other(format!("{} {} at {}:{}: {e}", request.method, request.path, self.host, self.port))
         };
         let exchange = async {
             let response = self.pooled.request(self.to_hyper(request)?).await.map_err(|e| {
@@ -194,7 +200,7 @@ impl Client {
                 // hyper connects to the authority of the URI, so HTTP/2 can't name another host here.
                 return Err(unsendable(&format!("HTTP/2 with the host {}", String::from_utf8_lossy(host))));
             }
-            _ => format!("http://127.0.0.1:{}{}", self.port, request.path),
+            _ => format!("http://{}:{}{}", self.host, self.port, request.path),
         };
         let mut built = hyper::Request::builder()
             .method(request.method.as_str())

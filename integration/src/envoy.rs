@@ -271,12 +271,7 @@ impl Envoy {
 
     /// Counters and gauges by their full names (no histograms).
     pub fn stats(&self) -> Result<BTreeMap<String, u64>> {
-        let text = self.admin("/stats?format=text")?.text();
-        let numbers = text.lines().filter_map(|line| {
-            let (name, value) = line.rsplit_once(": ")?;
-            Some((name.to_owned(), value.parse().ok()?))
-        });
-        Ok(numbers.collect())
+        stats(&self.admin)
     }
 
     /// One counter or gauge by its full name; 0 if it doesn't exist.
@@ -296,22 +291,39 @@ impl Envoy {
 
     /// Replaces the file in which it watches the filter, and waits until it has taken or refused it: true if it was taken.
     pub(crate) fn replace_filter(&self, file: &Path, response: &Value) -> Result<bool> {
-        let count =
-            |counter: &str| self.stat(&format!("extension_config_discovery.http_filter.sluice.{counter}"));
-        let (taken, refused) = (count("update_success")?, count("update_rejected")?);
-        replace_file(file, &format!("{response:#}"))?;
-        let mut accepted = false;
-        wait_until("the filter to be reloaded", RELOAD, || {
-            accepted = count("update_success").is_ok_and(|now| now > taken);
-            accepted || count("update_rejected").is_ok_and(|now| now > refused)
-        })?;
-        Ok(accepted)
+        replace_filter(&self.admin, file, &format!("{response:#}"))
     }
 
     /// The configuration that it runs with, ECDS included.
     pub fn config_dump(&self) -> Result<Value> {
         Ok(self.admin("/config_dump?include_eds")?.json())
     }
+}
+
+/// Counters and gauges by their full names (no histograms), from an admin interface.
+fn stats(admin: &Client) -> Result<BTreeMap<String, u64>> {
+    let text = admin.send(&Request::get("/stats?format=text"))?.text();
+    let numbers = text.lines().filter_map(|line| {
+        let (name, value) = line.rsplit_once(": ")?;
+        Some((name.to_owned(), value.parse().ok()?))
+    });
+    Ok(numbers.collect())
+}
+
+/// Replaces the file in which an Envoy watches the filter, and waits until it has taken or refused it: true if it was taken.
+pub(crate) fn replace_filter(admin: &Client, file: &Path, content: &str) -> Result<bool> {
+    let count = |counter: &str| -> Result<u64> {
+        let name = format!("extension_config_discovery.http_filter.sluice.{counter}");
+        Ok(stats(admin)?.get(&name).copied().unwrap_or(0))
+    };
+    let (taken, refused) = (count("update_success")?, count("update_rejected")?);
+    replace_file(file, content)?;
+    let mut accepted = false;
+    wait_until("the filter to be reloaded", RELOAD, || {
+        accepted = count("update_success").is_ok_and(|now| now > taken);
+        accepted || count("update_rejected").is_ok_and(|now| now > refused)
+    })?;
+    Ok(accepted)
 }
 
 fn sum_of_series(metrics: &str, name: &str, labels: &[(&str, &str)]) -> f64 {

@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 use crate::certificates::{Authority, identity};
 use crate::envoy::{EnvoyBuilder, replace_file};
 use crate::process::Process;
-use crate::{Client, Envoy, Error, Request, Result, document, module, repository_root, wasm_filter};
+use crate::{
+    AccessLogEntry, Client, Envoy, Error, Request, Result, document, module, repository_root, tour,
+    wait_until_some, wasm_filter,
+};
 
 mod ports_of_the_demo;
 
@@ -341,6 +344,54 @@ fn accepted(proxy: Proxy, envoy: Envoy) -> Result<Envoy> {
     let log = envoy.log();
     let why: Vec<&str> = log.lines().filter(|line| line.contains("wasm")).collect();
     Err(Error::Other(format!("{} was refused by Envoy:\n{}", proxy.policy(), why.join("\n"))))
+}
+
+impl tour::Demo for Mesh {
+    fn edge_port(&self) -> u16 {
+        self.ports.edge
+    }
+
+    fn logged(&self, proxy: Proxy, request_id: &str) -> Option<AccessLogEntry> {
+        // A proxy that the request did not reach has no line, however long one waits: the edge always has one.
+        let limit = if proxy == Proxy::Edge { Duration::from_secs(3) } else { Duration::from_millis(150) };
+        let wanted =
+            |entry: &AccessLogEntry| entry["request_id"] == request_id && entry["proxy"] != "orders-outbound";
+        wait_until_some("the log line", limit, || {
+            self.envoy(proxy).access_log().into_iter().rev().find(wanted)
+        })
+        .ok()
+    }
+
+    fn edge_metrics(&self) -> Result<String> {
+        self.envoy(Proxy::Edge).prometheus()
+    }
+
+    fn edge_policy(&self) -> Result<String> {
+        let file = repository_root().join(Proxy::Edge.policy());
+        std::fs::read_to_string(&file).map_err(|e| Error::file("can't read", &file, e))
+    }
+
+    fn reload_edge(&self, policy: &str) -> Result<bool> {
+        self.reload(Proxy::Edge, policy)
+    }
+
+    fn lines(&self) -> tour::Lines {
+        let here = std::env::current_dir().unwrap_or_default();
+        let ecds = filter_file(Proxy::Edge, &self.directory);
+        let ecds = ecds.strip_prefix(&here).unwrap_or(&ecds).display();
+        tour::Lines {
+            this_program: tour::this_program(),
+            from_another_address: String::new(),
+            metrics: format!(
+                "curl -s http://127.0.0.1:{}/stats/prometheus | grep ^sluice_",
+                self.ports.edge_admin
+            ),
+            access_log: Some(format!("tail -n1 {}", self.edge.access_log_file().display())),
+            reload: format!(
+                "dist/sluice render envoy NEW.yaml --module dist/sluice.wasm --ecds > {ecds}.next && mv {ecds}.next {ecds}"
+            ),
+        }
+    }
 }
 
 /// The document of a proxy as JSON text, as it is committed.

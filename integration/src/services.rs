@@ -1,5 +1,15 @@
 //! The demo's services: small real HTTP servers that answer with what reached them.
 
+mod health;
+mod network;
+mod prepare;
+
+pub use health::healthy;
+pub use network::leave_with_network;
+pub use prepare::Preparation;
+
+use std::net::SocketAddr;
+
 use serde_json::{Value, json};
 
 use crate::upstream::{Received, Reply, serve_forever};
@@ -41,15 +51,14 @@ impl Service {
     }
 }
 
-/// Serves on `port` until the process ends. `outbound` is the port at which the service's sidecar takes its calls.
-pub fn serve(service: Service, version: &str, port: u16, outbound: u16) -> Result<()> {
+/// Serves on `address` until the process ends. `outbound` is where the service's calls go: its sidecar takes them there.
+pub fn serve(service: Service, version: &str, address: SocketAddr, outbound: Client) -> Result<()> {
     let version = version.to_owned();
-    let sidecar = Client::new(outbound);
-    serve_forever(service.name(), port, move |request| {
-        let (version, sidecar) = (version.clone(), sidecar.clone());
+    serve_forever(service.name(), address, move |request| {
+        let (version, outbound) = (version.clone(), outbound.clone());
         async move {
             match service {
-                Service::Orders => orders(&request, &version, &sidecar).await,
+                Service::Orders => orders(&request, &version, &outbound).await,
                 Service::Inventory => inventory(&request, &version),
             }
         }

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -186,19 +186,19 @@ impl Drop for Upstream {
     }
 }
 
-/// Serves on a port until the process ends, without recording anything: for the demo's services.
+/// Serves on an address until the process ends, without recording anything: for the demo's services.
 pub(crate) fn serve_forever<F>(
     name: &str,
-    port: u16,
+    address: SocketAddr,
     handler: impl Fn(Received) -> F + Send + Sync + 'static,
 ) -> Result<()>
 where
     F: Future<Output = Reply> + Send + 'static,
 {
     runtime::block_on(async {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        let listener = TcpListener::bind(address)
             .await
-            .map_err(|e| Error::Other(format!("{name} can't listen on port {port}: {e}")))?;
+            .map_err(|e| Error::Other(format!("{name} can't listen on {address}: {e}")))?;
         serve(listener, name.to_owned(), None, Arc::new(move |request| Box::pin(handler(request)))).await;
         Ok(())
     })

@@ -1,9 +1,12 @@
 //! `sluice-tour`: the demo mesh on loopback, and a walk through every policy.
 
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
 use sluice_integration::services::{self, Service};
 use sluice_integration::tokens::TokenArguments;
-use sluice_integration::{Mesh, Ports, Proxy, Result, interrupted, tour};
+use sluice_integration::{Client, Error, Mesh, Ports, Proxy, Result, interrupted, tour};
 
 /// The demo of Sluice: an edge Envoy, two services, a sidecar Envoy for each, all on loopback.
 #[derive(Parser)]
@@ -18,7 +21,11 @@ enum Task {
     /// Starts the demo, walks the tour, and serves until Ctrl-C.
     Run,
     /// Starts the demo, walks the tour, and ends: status 0 only if every step held.
-    Tour,
+    Tour {
+        /// Starts nothing: walks the tour through the running demo of docker-compose.yml (its service `tour` calls this).
+        #[arg(long)]
+        compose: bool,
+    },
     /// Prints a token of the demo's issuer.
     Token(TokenArguments),
     /// Runs one of the demo's services, as `run` and `tour` do.
@@ -28,12 +35,34 @@ enum Task {
         /// The version that it says it is.
         #[arg(long, default_value = "v1")]
         version: String,
-        /// The port to listen on, on loopback.
+        /// The address to listen on.
+        #[arg(long, default_value = "127.0.0.1")]
+        address: IpAddr,
+        /// The port to listen on.
         #[arg(long)]
         port: u16,
-        /// The port of its sidecar's outbound listener.
-        #[arg(long, default_value_t = 10012)]
-        outbound: u16,
+        /// Where its calls go: the outbound listener of its sidecar, as a port on loopback or as host:port.
+        #[arg(long, default_value = "10012")]
+        outbound: String,
+        /// Ends when its network has gone, for a container that shares its sidecar's: see docker-compose.yml.
+        #[arg(long)]
+        leave_with_network: bool,
+    },
+    /// Writes certificates, the module and the filters' files, before the demo of docker-compose.yml starts.
+    Prepare {
+        /// The folder with a folder for each proxy.
+        prepared: PathBuf,
+        /// The folder of the policy documents, `edge.policy.yaml` and so on.
+        #[arg(long)]
+        policies: PathBuf,
+        /// A folder with `sluice.wasm`; may be given several times: the first that has it is taken.
+        #[arg(long = "modules", required = true)]
+        modules: Vec<PathBuf>,
+    },
+    /// Asks http://host:port/path: status 0 only if the answer is good. The health check of containers without a shell.
+    Healthy {
+        /// What to ask.
+        url: String,
     },
 }
 
@@ -58,18 +87,38 @@ fn perform(task: Task) -> Result<bool> {
             interrupted::wait();
             Ok(true)
         }),
-        Task::Tour => interrupted::or(|| tour::walk(&start()?)),
+        Task::Tour { compose: false } => interrupted::or(|| tour::walk(&start()?)),
+        Task::Tour { compose: true } => interrupted::or(|| tour::walk_compose(&tour::Compose::around()?)),
         Task::Token(arguments) => {
             println!("{}", arguments.mint()?);
             Ok(true)
         }
-        Task::Serve { service, version, port, outbound } => {
+        Task::Serve { service, version, address, port, outbound, leave_with_network } => {
             let service = Service::named(&service)
                 .ok_or_else(|| format!("no such service: {service}; there are orders and inventory"))?;
-            services::serve(service, &version, port, outbound)?;
+            let outbound = client(&outbound)?;
+            if leave_with_network {
+                services::leave_with_network();
+            }
+            interrupted::or(|| services::serve(service, &version, SocketAddr::new(address, port), outbound))?;
             Ok(true)
         }
+        Task::Prepare { prepared, policies, modules } => {
+            let this =
+                std::env::current_exe().map_err(|e| Error::Other(format!("can't find this program: {e}")))?;
+            let command = this.with_file_name("sluice");
+            services::Preparation { prepared, policies, modules, command }.perform()?;
+            Ok(true)
+        }
+        Task::Healthy { url } => services::healthy(&url).map(|()| true),
     }
+}
+
+/// A client of `port` on loopback, or of `host:port`.
+fn client(place: &str) -> Result<Client> {
+    let (host, port) = place.rsplit_once(':').unwrap_or(("127.0.0.1", place));
+    let port = port.parse().map_err(|_| format!("neither a port nor host:port: {place}"))?;
+    Ok(Client::at(host, port))
 }
 
 fn start() -> Result<Mesh> {

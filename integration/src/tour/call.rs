@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::path::Path;
 
+use super::Lines;
 use crate::tokens::TokenArguments;
 use crate::{Answer, Client, Request, Result};
 
@@ -52,17 +53,20 @@ impl Call {
 
     /// The line that does the same from a shell at the repository's root. A token is made anew by it, so that the line still
     /// works when this one has expired.
-    pub(super) fn curl(&self, port: u16) -> String {
+    pub(super) fn curl(&self, port: u16, lines: &Lines) -> String {
         let mut line = "curl -si".to_owned();
         if let Some(source) = self.source {
-            line.push_str(&format!(" --interface {source}"));
+            line = format!("{}{line} --interface {source}", lines.from_another_address);
         }
         if self.request.method != "GET" && self.request.body.is_empty() {
             line.push_str(&format!(" -X {}", self.request.method));
         }
         line.push_str(&format!(" {}", quoted(&format!("http://127.0.0.1:{port}{}", self.request.path))));
         if let Some(arguments) = &self.token {
-            line.push_str(&format!(" -H \"authorization: Bearer $({} token {arguments})\"", this_program()));
+            line.push_str(&format!(
+                " -H \"authorization: Bearer $({} token {arguments})\"",
+                lines.this_program
+            ));
         }
         for (name, value) in &self.request.headers {
             line.push_str(&format!(" -H {}", quoted(&format!("{name}: {}", String::from_utf8_lossy(value)))));
@@ -75,7 +79,7 @@ impl Call {
 }
 
 /// How a shell in the current folder calls this program.
-pub(super) fn this_program() -> String {
+pub(crate) fn this_program() -> String {
     let Ok(program) = std::env::current_exe() else { return "sluice-tour".to_owned() };
     let here = std::env::current_dir().unwrap_or_default();
     let program = program.strip_prefix(&here).map(Path::to_owned).unwrap_or(program);
@@ -98,7 +102,7 @@ mod tests {
             .header("x-a", "b c")
             .from(Ipv4Addr::new(127, 0, 0, 2));
         assert_eq!(
-            call.curl(10000),
+            call.curl(10000, &Lines::default()),
             r#"curl -si --interface 127.0.0.2 'http://127.0.0.1:10000/orders?a=1&b=2' -H 'x-a: b c' -d '{"it'\''s": 1}'"#
         );
     }

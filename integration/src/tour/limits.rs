@@ -13,7 +13,7 @@ const PER_ADDRESS: usize = 5;
 pub(super) fn steps(walk: &mut Walk) -> Result<()> {
     walk.chapter("Rate limits: how often");
     let call = Call::get("/partner/orders").header("x-api-key", "demo-key-globex");
-    let line = format!("for i in 1 2 3 4; do {}; done", call.curl(walk.port()));
+    let line = format!("for i in 1 2 3 4; do {}; done", walk.curl(&call));
     walk.several(
         "A partner's key may call three times a minute; the fourth is told when to come back",
         &line,
@@ -41,7 +41,7 @@ pub(super) fn steps(walk: &mut Walk) -> Result<()> {
     )?;
     let (one, other) = (Ipv4Addr::new(127, 0, 0, 3), Ipv4Addr::new(127, 0, 0, 4));
     let call = Call::get("/catalog");
-    let line = format!("for i in 1 2 3 4 5 6; do {}; done", call.clone().from(one).curl(walk.port()));
+    let line = format!("for i in 1 2 3 4 5 6; do {}; done", walk.curl(&call.clone().from(one)));
     walk.several("Without a credential, each client address has five a minute of its own", &line, |walk| {
         let mut statuses = Vec::new();
         for _ in 0..=PER_ADDRESS {

@@ -31,7 +31,7 @@ pub(super) fn steps(walk: &mut Walk) -> Result<()> {
     )?;
     let line = format!(
         "for i in $(seq {USERS}); do {}; done",
-        Call::get("/canary").token("--sub user-$i --scope orders:read").curl(walk.port())
+        walk.curl(&Call::get("/canary").token("--sub user-$i --scope orders:read"))
     );
     walk.several("A canary for a quarter of the users, and a user stays where they are", &line, |walk| {
         let version_for = |user: usize| -> Result<String> {

@@ -45,62 +45,59 @@ pub(super) fn steps(walk: &mut Walk) -> Result<()> {
             ]
         },
     )?;
-    let admin = walk.mesh().ports().edge_admin;
-    walk.several(
-        "Decisions are counted, with section, outcome and reason as labels",
-        &format!("curl -s http://127.0.0.1:{admin}/stats/prometheus | grep ^sluice_"),
-        |walk| {
-            let expected = [
-                ("authn", "denied"),
-                ("authz", "denied"),
-                ("rate_limit", "denied"),
-                ("routing", "changed"),
-                ("fault", "denied"),
-                ("fault", "changed"),
-            ];
-            let counted = |lines: &[String], (section, outcome): (&str, &str)| {
-                let wanted = [format!("section=\"{section}\""), format!("outcome=\"{outcome}\"")];
-                lines.iter().any(|line| wanted.iter().all(|label| line.contains(label)))
-            };
-            // The module hands its counts to Envoy once a second.
-            let mut lines: Vec<String> = Vec::new();
-            let _ = wait_until("the counts", Duration::from_secs(3), || {
-                let metrics = walk.mesh().envoy(Proxy::Edge).prometheus().unwrap_or_default();
-                lines =
-                    metrics.lines().filter(|line| line.starts_with("sluice_")).map(str::to_owned).collect();
-                expected.iter().all(|decision| counted(&lines, *decision))
-            });
-            let mut checks: Vec<_> = expected
-                .map(|decision| check(format!("{} {}", decision.0, decision.1), counted(&lines, decision)))
-                .into();
-            let by_partner = |line: &String| {
-                line.starts_with("sluice_requests{")
-                    && line.contains("consumer=\"acme\"")
-                    && line.contains("code_class=\"2xx\"")
-            };
-            checks.push(check("answers by partner", lines.iter().any(by_partner)));
-            let shown = lines.iter().take(8).cloned().collect();
-            Ok((shown, checks))
-        },
-    )?;
-    let log = walk.mesh().envoy(Proxy::Edge).access_log_file().display().to_string();
+    let line = walk.lines().metrics.clone();
+    walk.several("Decisions are counted, with section, outcome and reason as labels", &line, |walk| {
+        let expected = [
+            ("authn", "denied"),
+            ("authz", "denied"),
+            ("rate_limit", "denied"),
+            ("routing", "changed"),
+            ("fault", "denied"),
+            ("fault", "changed"),
+        ];
+        let counted = |lines: &[String], (section, outcome): (&str, &str)| {
+            let wanted = [format!("section=\"{section}\""), format!("outcome=\"{outcome}\"")];
+            lines.iter().any(|line| wanted.iter().all(|label| line.contains(label)))
+        };
+        // The module hands its counts to Envoy once a second.
+        let mut lines: Vec<String> = Vec::new();
+        let _ = wait_until("the counts", Duration::from_secs(3), || {
+            let metrics = walk.demo().edge_metrics().unwrap_or_default();
+            lines = metrics.lines().filter(|line| line.starts_with("sluice_")).map(str::to_owned).collect();
+            expected.iter().all(|decision| counted(&lines, *decision))
+        });
+        let mut checks: Vec<_> = expected
+            .map(|decision| check(format!("{} {}", decision.0, decision.1), counted(&lines, decision)))
+            .into();
+        let by_partner = |line: &String| {
+            line.starts_with("sluice_requests{")
+                && line.contains("consumer=\"acme\"")
+                && line.contains("code_class=\"2xx\"")
+        };
+        checks.push(check("answers by partner", lines.iter().any(by_partner)));
+        let shown = lines.iter().take(8).cloned().collect();
+        Ok((shown, checks))
+    })?;
+    let access_log = "The access log says, as JSON, what was decided and why";
+    let Some(line) = walk.lines().access_log.clone() else {
+        walk.leave_out(
+            access_log,
+            "a container can't read the log of another: docker compose logs --no-log-prefix edge",
+        );
+        return Ok(());
+    };
     let denied = Call::get("/orders/7");
-    walk.several(
-        "The access log says, as JSON, what was decided and why",
-        &format!("tail -n1 {log}"),
-        |walk| {
-            let seen = walk.send(&denied)?;
-            let entry = seen.logged(Proxy::Edge);
-            let has =
-                |field: &str, text: &str| entry[field].as_str().is_some_and(|value| value.contains(text));
-            Ok((
-                vec![entry.to_string()],
-                vec![
-                    check("its status", entry["status"] == 401),
-                    check("its reason", has("details", "authn.")),
-                    check("the decision", has("decision", "authn.")),
-                ],
-            ))
-        },
-    )
+    walk.several(access_log, &line, |walk| {
+        let seen = walk.send(&denied)?;
+        let entry = seen.logged(Proxy::Edge);
+        let has = |field: &str, text: &str| entry[field].as_str().is_some_and(|value| value.contains(text));
+        Ok((
+            vec![entry.to_string()],
+            vec![
+                check("its status", entry["status"] == 401),
+                check("its reason", has("details", "authn.")),
+                check("the decision", has("decision", "authn.")),
+            ],
+        ))
+    })
 }

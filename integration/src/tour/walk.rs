@@ -1,12 +1,12 @@
 //! The walk: a step is printed, done, shown and checked.
 
 use std::io::IsTerminal;
-use std::time::Duration;
 
 use serde_json::Value;
 
 use super::call::Call;
-use crate::{Answer, Mesh, Proxy, Result, wait_until_some};
+use super::{Demo, Lines};
+use crate::{Answer, Proxy, Result};
 
 /// Headers of an answer that tell something about a policy.
 const TELLING: [&str; 7] = [
@@ -36,22 +36,14 @@ pub(super) fn check(what: impl Into<String>, holds: bool) -> Check {
 /// What came of a call: the answer, and what the proxies logged about it.
 pub(super) struct Seen<'m> {
     pub(super) answer: Answer,
-    mesh: &'m Mesh,
+    demo: &'m dyn Demo,
 }
 
 impl Seen<'_> {
     /// The line that a proxy logged about this request; `null` if it did not see it (or not in time).
     pub(super) fn logged(&self, proxy: Proxy) -> Value {
         let Some(id) = self.answer.header("x-request-id") else { return Value::Null };
-        // A proxy that the request did not reach has no line, however long one waits: the edge always has one.
-        let limit = if proxy == Proxy::Edge { Duration::from_secs(3) } else { Duration::from_millis(150) };
-        wait_until_some("the log line", limit, || {
-            let log = self.mesh.envoy(proxy).access_log();
-            log.into_iter()
-                .rev()
-                .find(|entry| entry["request_id"] == id && entry["proxy"] != "orders-outbound")
-        })
-        .unwrap_or(Value::Null)
+        self.demo.logged(proxy, id).unwrap_or(Value::Null)
     }
 
     /// What the service says that reached it: the values of a header.
@@ -92,23 +84,44 @@ pub(super) fn headers_in(received: &Value, header: &str) -> Vec<String> {
 
 /// The walk over the running demo.
 pub(super) struct Walk<'m> {
-    mesh: &'m Mesh,
+    demo: &'m dyn Demo,
+    lines: Lines,
     number: usize,
     failed: Vec<usize>,
+    left_out: Vec<&'static str>,
     coloured: bool,
 }
 
 impl<'m> Walk<'m> {
-    pub(super) fn new(mesh: &'m Mesh) -> Self {
-        Self { mesh, number: 0, failed: Vec::new(), coloured: std::io::stdout().is_terminal() }
+    pub(super) fn new(demo: &'m dyn Demo) -> Self {
+        Self {
+            demo,
+            lines: demo.lines(),
+            number: 0,
+            failed: Vec::new(),
+            left_out: Vec::new(),
+            coloured: std::io::stdout().is_terminal(),
+        }
     }
 
-    pub(super) fn mesh(&self) -> &'m Mesh {
-        self.mesh
+    pub(super) fn demo(&self) -> &'m dyn Demo {
+        self.demo
     }
 
-    pub(super) fn port(&self) -> u16 {
-        self.mesh.ports().edge
+    /// What a person would type.
+    pub(super) fn lines(&self) -> &Lines {
+        &self.lines
+    }
+
+    /// The line that makes this call from a shell.
+    pub(super) fn curl(&self, call: &Call) -> String {
+        call.curl(self.demo.edge_port(), &self.lines)
+    }
+
+    /// A step that can't be done here, and why.
+    pub(super) fn leave_out(&mut self, title: &'static str, why: &str) {
+        println!("\n{}\n    left out: {why}", self.styled("1", &format!(" –. {title}")));
+        self.left_out.push(title);
     }
 
     /// The heading of a group of steps.
@@ -123,7 +136,7 @@ impl<'m> Walk<'m> {
         call: &Call,
         checks: impl FnOnce(&Seen<'m>) -> Vec<Check>,
     ) -> Result<()> {
-        self.begin(title, &call.curl(self.port()));
+        self.begin(title, &self.curl(call));
         let seen = self.send(call)?;
         self.show_answer(&seen.answer);
         self.show_decisions(&seen);
@@ -150,13 +163,16 @@ impl<'m> Walk<'m> {
 
     /// Sends a call without printing anything.
     pub(super) fn send(&self, call: &Call) -> Result<Seen<'m>> {
-        Ok(Seen { answer: call.send(self.port())?, mesh: self.mesh })
+        Ok(Seen { answer: call.send(self.demo.edge_port())?, demo: self.demo })
     }
 
     /// The last words; true if every step held.
     pub(super) fn summary(&self) -> bool {
         let held = self.number - self.failed.len();
         println!("\n{held} of {} steps held", self.number);
+        for title in &self.left_out {
+            println!("left out: {title}");
+        }
         if !self.failed.is_empty() {
             println!("{}: {:?}", self.styled("31", "✗ did not hold"), self.failed);
         }

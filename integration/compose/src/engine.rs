@@ -1,0 +1,96 @@
+//! The Docker Engine that runs the containers.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use sluice_integration::{Error, Process, Result, tools};
+
+use crate::{isolation, run};
+
+/// How long it may take to answer.
+const START: Duration = Duration::from_secs(60);
+
+/// Networks for the containers, in a namespace where nothing else has any.
+const NETWORKS: &str = "base=10.213.0.0/16,size=24";
+
+/// A Docker Engine.
+pub struct Engine {
+    address: Option<String>,
+    own: Option<(Process, PathBuf)>,
+}
+
+impl Engine {
+    /// Whether one is given: then the test neither needs nor makes one, and pulls the images as users do.
+    pub fn is_given() -> bool {
+        std::env::var_os("DOCKER_HOST").is_some_and(|address| !address.is_empty())
+    }
+
+    /// The one that `DOCKER_HOST` names, or a new one with its files in `folder`, which is emptied first.
+    ///
+    /// # Errors
+    /// When there is no `dockerd`, or it doesn't start: with the end of its log.
+    pub fn start(folder: &Path) -> Result<Self> {
+        if Self::is_given() {
+            return Ok(Self { address: None, own: None });
+        }
+        let _ = fs::remove_dir_all(folder);
+        fs::create_dir_all(folder).map_err(|e| Error::file("can't create", folder, e))?;
+        let address = format!("unix://{}/docker.sock", isolation::RUN);
+        let mut command = Command::new(tools::find("dockerd")?);
+        command
+            .args(["--host", &address, "--bridge", "none", "--default-address-pool", NETWORKS])
+            .args(["--exec-root", "/run/docker", "--pidfile", "/run/docker.pid", "--log-level", "error"])
+            .arg("--data-root")
+            .arg(folder.join("data"));
+        let mut process = Process::start("dockerd", command, folder)?;
+        let mut engine = Self { address: Some(address), own: None };
+        process.wait_ready(START, || engine.docker(&["version"]).is_ok())?;
+        engine.own = Some((process, folder.to_owned()));
+        Ok(engine)
+    }
+
+    /// Whether it is the test's own.
+    pub fn is_own(&self) -> bool {
+        self.own.is_some()
+    }
+
+    /// A command that speaks to it.
+    pub fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        if let Some(address) = &self.address {
+            command.env("DOCKER_HOST", address);
+        }
+        command
+    }
+
+    /// Runs `docker` and gives its output.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn docker(&self, arguments: &[&str]) -> Result<String> {
+        let mut command = self.command(&tools::find("docker")?);
+        run(command.args(arguments))?.succeeded(&format!("docker {}", arguments.join(" ")))
+    }
+
+    /// The address, for commands that others start.
+    pub fn address(&self) -> Option<&str> {
+        self.address.as_deref()
+    }
+
+    /// The end of its log.
+    pub fn log(&self) -> String {
+        self.own.as_ref().map(|(process, _)| process.tail(200)).unwrap_or_default()
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if let Some((mut process, folder)) = self.own.take() {
+            process.stop();
+            isolation::end_all_others();
+            let _ = fs::remove_dir_all(folder);
+        }
+    }
+}

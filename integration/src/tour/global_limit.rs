@@ -1,0 +1,47 @@
+//! A quota that holds over all edges: Envoy's own `ratelimit` filter behind Sluice, envoyproxy/ratelimit and Redis.
+
+use super::call::Call;
+use super::walk::{Walk, check};
+use crate::Result;
+
+/// A minute's quota of a partner in envoy-configs/compose/ratelimit.yaml.
+const QUOTA: usize = 10;
+
+pub(super) fn steps(walk: &mut Walk) -> Result<()> {
+    walk.chapter(
+        "A quota over all edges: Envoy's rate-limit filter, with the consumer that Sluice has found",
+    );
+    let call = Call::get("/partner/bulk").header("x-api-key", "demo-key-acme");
+    let line = format!("for i in $(seq {}); do {}; done", QUOTA + 1, walk.curl(&call));
+    walk.several("A partner has ten bulk requests a minute, wherever they arrive", &line, |walk| {
+        let mut served = 0;
+        let mut last = walk.send(&call)?;
+        // The service counts by the minutes of the clock: a new one may begin once while we ask.
+        while last.answer.status == 200 && served < 2 * QUOTA {
+            served += 1;
+            last = walk.send(&call)?;
+        }
+        let forged = walk.send(&call.clone().header("x-consumer", "globex"))?;
+        Ok((
+            vec![
+                format!("→ {served} are served, then {}", last.answer.status),
+                format!("  {}", last.answer.text().trim()),
+                format!("  x-ratelimit-limit: {}", last.answer.header("x-ratelimit-limit").unwrap_or("-")),
+            ],
+            vec![
+                check("some are served", served > 0),
+                last.status(429),
+                last.header("retry-after", ""),
+                last.header("content-type", "application/problem+json"),
+                last.header("x-ratelimit-limit", "10"),
+                last.reason("request_rate_limited"),
+                check("who says to be another partner is not believed", forged.answer.status == 429),
+            ],
+        ))
+    })?;
+    walk.step(
+        "Without a good key nobody gets as far as the quota",
+        &Call::get("/partner/bulk").header("x-consumer", "acme"),
+        |seen| vec![seen.status(401), seen.reason("authn.")],
+    )
+}
