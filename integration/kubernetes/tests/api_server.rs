@@ -1,6 +1,6 @@
 //! The API server is a real one: it stores, defaults, refuses, and ends with its handle.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 use std::path::Path;
 use std::process::Command;
