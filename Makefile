@@ -61,7 +61,7 @@ images: build ## Builds dist/images/: an OCI image of each module, in both forms
 	@tools/build-images
 
 push: ## Pushes dist/images/ to REGISTRY=host/path (INSECURE=1 for a registry without TLS)
-	@tools/setup push
+	@[ -z "$(REGISTRY)" ] || tools/setup push
 	@tools/push-images "$(REGISTRY)"
 
 images-test: images ## The images in a real registry, pulled again by other tools
