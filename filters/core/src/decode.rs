@@ -1,8 +1,12 @@
 //! From JSON text to the document's types, with the path of the field in every error.
 
-use crate::problem::{FieldPath, Problem, Segment, nearest};
+mod reader;
+mod tree;
+
+use crate::problem::{FieldPath, Problem, nearest};
+use reader::Misfit;
 use serde::de::DeserializeOwned;
-use serde_path_to_error::Segment as SerdeSegment;
+use tree::Tree;
 
 /// Reads `json` as a `T`.
 ///
@@ -10,44 +14,18 @@ use serde_path_to_error::Segment as SerdeSegment;
 /// The first thing that does not fit: not JSON, an unknown field, a value of the wrong type or form. Serde stops at the first, so
 /// there is one problem at a time; what can only be judged once all is read (references, contradictions) comes later, all at once.
 pub fn from_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
-    let mut deserializer = serde_json::Deserializer::from_slice(json);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| problem(&error))?;
-    deserializer.end().map_err(|error| Problem {
+    let tree: Tree = serde_json::from_slice(json).map_err(|error| Problem {
         path: FieldPath::root(),
         message: format!("not JSON: {error}"),
         suggestion: None,
     })?;
-    Ok(value)
+    T::deserialize(tree).map_err(problem)
 }
 
-/// Reads an already parsed JSON value as a `T`; errors as [`from_json`].
-///
-/// # Errors
-/// As [`from_json`].
-pub fn from_value<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Problem> {
-    serde_path_to_error::deserialize(value).map_err(|error| problem(&error))
-}
-
-fn problem(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
-    let path = error
-        .path()
-        .iter()
-        .filter_map(|segment| match segment {
-            SerdeSegment::Seq { index } => Some(Segment::Index(*index)),
-            SerdeSegment::Map { key } => Some(Segment::Field(key.clone())),
-            SerdeSegment::Enum { variant } => Some(Segment::Field(variant.clone())),
-            SerdeSegment::Unknown => None,
-        })
-        .collect();
-    let inner = error.inner();
-    let text = inner.to_string();
-    // serde_json appends " at line L column C": true of the JSON that we were handed, not of the user's file.
-    let message = match text.rsplit_once(" at line ") {
-        Some((message, _)) if inner.line() > 0 && !inner.is_syntax() && !inner.is_eof() => message.to_owned(),
-        _ => text,
-    };
+fn problem(misfit: Misfit) -> Problem {
+    let Misfit { message, inside_out } = misfit;
     let suggestion = suggestion(&message);
-    Problem { path, message, suggestion }
+    Problem { path: inside_out.into_iter().rev().collect(), message, suggestion }
 }
 
 /// Serde's "unknown field `x`, expected one of `a`, `b`" names everything that a suggestion needs.
@@ -99,6 +77,46 @@ mod tests {
             error(r#"{"rules":[{"methods":[7]}]}"#),
             "rules[0].methods[0]: invalid type: integer `7`, expected a string"
         );
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    #[allow(dead_code)]
+    enum Kind {
+        Plain,
+        Sized(u8),
+        Shaped { width: u8 },
+        Pair(u8, u8),
+    }
+
+    #[test]
+    fn a_variant_is_a_name_or_an_object_with_one_field_and_stands_in_the_path() {
+        let read =
+            |json: &str| from_json::<Vec<Kind>>(json.as_bytes()).map_err(|problem| problem.to_string());
+        assert!(
+            read(r#"["plain",{"sized":7},{"shaped":{"width":1}},{"pair":[1,2]},{"plain":null}]"#).is_ok()
+        );
+        for (json, expected) in [
+            (r#"["square"]"#, "[0]: unknown variant `square`, expected one of"),
+            (r#"[{"sized":300}]"#, "[0].sized: invalid value: integer `300`, expected u8"),
+            (r#"[{"shaped":{"width":"x"}}]"#, "[0].shaped.width: invalid type: string"),
+            (r#"[{"pair":[1]}]"#, "[0].pair: invalid length 1"),
+            (r#"[{"pair":[1,2,3]}]"#, "[0].pair: invalid length 3"),
+            (r#"[{"plain":1}]"#, "[0].plain: invalid type: integer `1`"),
+            (r#"["sized"]"#, "[0]: invalid type: unit variant"),
+            (r#"[{}]"#, "[0]: invalid type: map"),
+            (r#"[null]"#, "[0]: invalid type: null"),
+        ] {
+            let error = read(json).unwrap_err();
+            assert!(error.starts_with(expected), "{json}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_missing_field_is_named_with_the_path_of_its_object_and_a_doubled_one_with_its_own() {
+        assert_eq!(error(r#"{"rules":[{}]}"#), "rules[0]: missing field `methods`");
+        let doubled = error(r#"{"rules":[{"methods":[],"methods":[]}]}"#);
+        assert!(doubled.contains("duplicate field `methods`"), "{doubled}");
     }
 
     #[test]
