@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sluice_integration::{Error, Process, Request, Result, tools};
+use serde_json::json;
+use sluice_integration::{Error, Process, Request, Result, document, repository_root, tools};
 use sluice_kubernetes_test::ApiServer;
 
 use crate::network::{Namespace, WORLD};
@@ -11,8 +12,8 @@ use crate::network::{Namespace, WORLD};
 /// The namespace that istiod runs in; resources in it hold for the whole mesh.
 pub const ROOT_NAMESPACE: &str = "istio-system";
 
-/// The domain of all identities of the mesh: that of the demo, so that its policies hold here as they are.
-pub const TRUST_DOMAIN: &str = "sluice.demo";
+/// The domain of all identities of the mesh: Istio's default.
+pub const TRUST_DOMAIN: &str = "cluster.local";
 
 /// The name that istiod's own certificate carries.
 pub(crate) const NAME: &str = "istiod.istio-system.svc";
@@ -31,7 +32,7 @@ impl Istiod {
         let directory = directory.join("istiod");
         std::fs::create_dir_all(&directory).map_err(|e| Error::file("can't create", &directory, e))?;
         let mesh = directory.join("mesh.yaml");
-        std::fs::write(&mesh, mesh_config()).map_err(|e| Error::file("can't write", &mesh, e))?;
+        std::fs::write(&mesh, mesh_config()?).map_err(|e| Error::file("can't write", &mesh, e))?;
 
         let mut command = world.command(tools::find("pilot-discovery")?);
         // Its certificates go to paths below the current folder.
@@ -73,12 +74,12 @@ impl Istiod {
     }
 }
 
-/// As short as it can be: what is not said is Istio's default.
-fn mesh_config() -> String {
-    format!(
-        "trustDomain: {TRUST_DOMAIN}\n\
-         rootNamespace: {ROOT_NAMESPACE}\n\
-         accessLogFile: /dev/stdout\n\
-         defaultConfig:\n  discoveryAddress: {WORLD}:15012\n"
-    )
+/// As short as it can be, with what `envoy-configs/istio` wants of a mesh: what is not said is Istio's default.
+fn mesh_config() -> Result<String> {
+    let wanted = repository_root().join("envoy-configs/istio/mesh-config.yaml");
+    let wanted = std::fs::read_to_string(&wanted).map_err(|e| Error::file("can't read", &wanted, e))?;
+    let mut config = document::from_yaml(&wanted)?["spec"]["meshConfig"].take();
+    config["defaultConfig"] = json!({ "discoveryAddress": format!("{WORLD}:15012") });
+    config["accessLogFile"] = "/dev/stdout".into();
+    Ok(config.to_string())
 }

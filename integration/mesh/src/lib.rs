@@ -20,4 +20,4 @@ pub use network::{Namespace, Network, WORLD};
 pub use plugin::{MODULE_FILE, Plugin};
 pub use registry::{REGISTRY, Registry};
 pub use service::{PORT, Service};
-pub use workload::{Plan, Role, SHOP, Workload};
+pub use workload::{INGRESS, Plan, Role, SHOP, Workload};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sluice_integration::{Answer, Error, Request, Result, repository_root, wait_until};
 use sluice_kubernetes_test::ApiServer;
 
@@ -12,18 +12,26 @@ use crate::network::{Namespace, Network};
 use crate::plugin::Plugin;
 use crate::registry::Registry;
 use crate::service::{PORT, Service};
-use crate::workload::{Plan, Role, SHOP, Workload};
+use crate::workload::{INGRESS, Plan, Role, SHOP, Workload};
 
 /// How long istiod, an agent and its Envoy may take until a change is in effect.
 const PROPAGATION: Duration = Duration::from_secs(60);
 
 /// What runs in the mesh.
 const PLANS: [Plan; 5] = [
-    Plan { name: "orders-v1", app: "orders", version: "v1", role: Role::Sidecar },
-    Plan { name: "orders-v2", app: "orders", version: "v2", role: Role::Sidecar },
-    Plan { name: "inventory", app: "inventory", version: "v1", role: Role::Sidecar },
-    Plan { name: "client", app: "client", version: "v1", role: Role::Sidecar },
-    Plan { name: "gateway", app: "gateway", version: "v1", role: Role::Gateway },
+    Plan::sidecar("orders-v1", "orders", "v1"),
+    Plan::sidecar("orders-v2", "orders", "v2"),
+    Plan::sidecar("inventory", "inventory", "v1"),
+    Plan::sidecar("client", "client", "v1"),
+    // As Istio's charts install it, and as envoy-configs/istio/edge selects it.
+    Plan {
+        name: "gateway",
+        namespace: INGRESS,
+        account: "istio-ingressgateway-service-account",
+        app: "istio-ingressgateway",
+        version: "v1",
+        role: Role::Gateway,
+    },
 ];
 
 /// The running mesh. Everything ends when it is dropped; fields are dropped from the outside in.
@@ -37,6 +45,7 @@ pub struct Mesh {
     network: Network,
     directory: PathBuf,
     addresses: Vec<(&'static str, String)>,
+    before: Vec<Value>,
 }
 
 impl Mesh {
@@ -54,12 +63,16 @@ impl Mesh {
         api.install_istio_crds()?;
         api.create_namespace(ROOT_NAMESPACE)?;
         api.create_namespace(SHOP)?;
+        api.create_namespace(INGRESS)?;
         progress("istiod");
         let istiod = Istiod::start(&world, &api, &directory)?;
         let registry = Registry::start(&world, &directory)?;
         api.apply(STRICT)?;
         // istiod publishes its authority in every namespace, a moment after it has started.
-        api.kubectl(&["wait", "--for=create", "--timeout=60s", "configmap/istio-ca-root-cert", "-n", SHOP])?;
+        for namespace in [SHOP, INGRESS] {
+            let authority = ["wait", "--for=create", "--timeout=60s", "configmap/istio-ca-root-cert", "-n", namespace];
+            api.kubectl(&authority)?;
+        }
 
         progress("five workloads, each with its agent and Envoy");
         let mut workloads = Vec::new();
@@ -78,7 +91,11 @@ impl Mesh {
         for workload in &mut workloads {
             workload.wait_ready(&world)?;
         }
-        Ok(Self { services, workloads, istiod, registry, api, world, network, directory, addresses })
+        let mut before = Vec::new();
+        for workload in &workloads {
+            before.push(settled_configuration(workload)?);
+        }
+        Ok(Self { services, workloads, istiod, registry, api, world, network, directory, addresses, before })
     }
 
     /// The API server, to apply and delete what a test is about.
@@ -159,13 +176,22 @@ impl Mesh {
     /// Applies documents, which are deleted when what this gives is dropped.
     pub fn apply(&self, documents: &str) -> Result<Applied<'_>> {
         self.api.apply(documents)?;
-        Ok(Applied { mesh: self, documents: documents.to_owned(), plugins: Vec::new() })
+        Ok(Applied { mesh: self, documents: documents.to_owned() })
+    }
+
+    /// Waits until every workload has the configuration that it had in the beginning, and no connection is left from before.
+    pub fn wait_until_as_before(&self) -> Result<()> {
+        for (workload, before) in self.workloads.iter().zip(&self.before) {
+            wait_until(&format!("{} as it was before", workload.plan().name), PROPAGATION, || {
+                workload.configuration().is_ok_and(|now| now == *before) && workload.is_settled()
+            })?;
+        }
+        Ok(())
     }
 
     /// Applies a plugin, and waits until the workloads that it is for have it and no connection is left from before.
     pub fn install(&self, plugin: &Plugin) -> Result<Applied<'_>> {
-        let mut applied = self.apply(&plugin.document())?;
-        applied.plugins.push(plugin.name().to_owned());
+        let applied = self.apply(&plugin.document())?;
         self.wait_for_plugin(plugin)?;
         Ok(applied)
     }
@@ -182,31 +208,35 @@ impl Mesh {
     }
 }
 
-/// What was applied to the API server for a while. When this is dropped, it is deleted, and no workload has its plugins.
+/// What was applied to the API server for a while: deleted when this is dropped.
 pub struct Applied<'mesh> {
     mesh: &'mesh Mesh,
     documents: String,
-    plugins: Vec<String>,
 }
 
 impl Applied<'_> {
-    /// Deletes it now, and says what was wrong with that.
+    /// Deletes it now, and waits until every workload has the configuration that it had in the beginning: for the last thing
+    /// that was applied.
     pub fn remove(mut self) -> Result<()> {
-        self.delete()
+        self.delete()?;
+        self.mesh.wait_until_as_before()
+    }
+
+    /// Deletes it now, and waits until no workload has the plugin of that name: where other things stay applied.
+    pub fn remove_plugin(mut self, plugin: &str) -> Result<()> {
+        self.delete()?;
+        for workload in &self.mesh.workloads {
+            wait_until(&format!("{} without {plugin}", workload.plan().name), PROPAGATION, || {
+                !workload.has_plugin(plugin) && workload.is_settled()
+            })?;
+        }
+        Ok(())
     }
 
     fn delete(&mut self) -> Result<()> {
         let documents = std::mem::take(&mut self.documents);
-        if documents.is_empty() {
-            return Ok(());
-        }
-        self.mesh.api.delete(&documents)?;
-        for plugin in &self.plugins {
-            for workload in &self.mesh.workloads {
-                wait_until(&format!("{} without {plugin}", workload.plan().name), PROPAGATION, || {
-                    !workload.has_plugin(plugin) && workload.is_settled()
-                })?;
-            }
+        if !documents.is_empty() {
+            self.mesh.api.delete(&documents)?;
         }
         Ok(())
     }
@@ -259,6 +289,19 @@ fn publish(app: &str, workloads: &[Workload], api: &ApiServer) -> Result<String>
     )?;
     let address = api.kubectl(&["get", "service", app, "-n", SHOP, "-o", "jsonpath={.spec.clusterIP}"])?;
     Ok(format!("{}:{PORT}", address.trim()))
+}
+
+/// The configuration of a workload once nothing more comes.
+fn settled_configuration(workload: &Workload) -> Result<Value> {
+    let mut last = Value::Null;
+    wait_until(&format!("{} to have all its configuration", workload.plan().name), PROPAGATION, || {
+        std::thread::sleep(Duration::from_millis(100));
+        let now = workload.configuration().unwrap_or_default();
+        let same = now == last && workload.is_settled();
+        last = now;
+        same
+    })?;
+    Ok(last)
 }
 
 /// Removes the folders of tests that were killed.

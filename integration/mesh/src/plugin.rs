@@ -3,15 +3,16 @@
 use serde_json::{Map, Value, json};
 use sluice_integration::{Result, document};
 
-use crate::workload::{Plan, Role, SHOP};
+use crate::workload::{INGRESS, Plan, Role, SHOP};
 
 /// The place of the module in each proxy's own file system.
 pub const MODULE_FILE: &str = "file:///var/lib/istio/sluice.wasm";
 
-/// Istio's `WasmPlugin` with a policy of ours. For all workloads, in both directions, unless told.
+/// Istio's `WasmPlugin` with a policy of ours. For all workloads of the namespace `shop`, in both directions, unless told.
 #[derive(Debug, Clone)]
 pub struct Plugin {
     name: String,
+    namespace: &'static str,
     app: Option<String>,
     mode: Option<String>,
     spec: Map<String, Value>,
@@ -25,7 +26,7 @@ impl Plugin {
     pub fn new(name: &str, policy: &str) -> Result<Self> {
         let mut spec = Map::new();
         spec.insert("url".to_owned(), MODULE_FILE.into());
-        let mut plugin = Self { name: name.to_owned(), app: None, mode: None, spec };
+        let mut plugin = Self { name: name.to_owned(), namespace: SHOP, app: None, mode: None, spec };
         if !policy.is_empty() {
             plugin.spec.insert("pluginConfig".to_owned(), document::from_yaml(policy)?);
         }
@@ -36,6 +37,12 @@ impl Plugin {
     pub fn on(mut self, app: &str) -> Self {
         self.app = Some(app.to_owned());
         self.with("selector", json!({ "matchLabels": { "app": app } }))
+    }
+
+    /// For the gateway instead of the services and their client.
+    pub fn on_the_gateway(mut self) -> Self {
+        self.namespace = INGRESS;
+        self
     }
 
     /// Only for what arrives at a workload, as [`Plugin::mode`] with `SERVER`.
@@ -72,7 +79,8 @@ impl Plugin {
 
     /// Whether a workload gets it. A gateway has no server's side: what arrives at it, it sends as a client.
     pub(crate) fn is_for(&self, plan: &Plan) -> bool {
-        self.app.as_deref().is_none_or(|app| app == plan.app)
+        self.namespace == plan.namespace
+            && self.app.as_deref().is_none_or(|app| app == plan.app)
             && !(plan.role == Role::Gateway && self.mode.as_deref() == Some("SERVER"))
     }
 
@@ -80,7 +88,7 @@ impl Plugin {
     pub fn document(&self) -> String {
         json!({
             "apiVersion": "extensions.istio.io/v1alpha1", "kind": "WasmPlugin",
-            "metadata": { "name": self.name, "namespace": SHOP }, "spec": self.spec,
+            "metadata": { "name": self.name, "namespace": self.namespace }, "spec": self.spec,
         })
         .to_string()
     }

@@ -68,6 +68,14 @@ impl Registry {
         Ok(digest.trim().to_owned())
     }
 
+    /// The paths that workloads have asked for since it was started, in order; the world's own requests are left out.
+    pub fn pulls(&self) -> Vec<String> {
+        let process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        let log = process.as_ref().map(Process::stdout).unwrap_or_default();
+        let pulled = log.lines().filter(|line| !line.starts_with(&format!("{WORLD} ")));
+        pulled.filter_map(|line| Some(line.split_once("\"GET ")?.1.split(' ').next()?.to_owned())).collect()
+    }
+
     fn replace(&self, process: Option<Process>) {
         *self.process.lock().unwrap_or_else(PoisonError::into_inner) = process;
     }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use sluice_integration::{Answer, Error, Process, Request, Result, envoy_binary, module, tools};
 use sluice_kubernetes_test::ApiServer;
 
-use crate::istiod::{NAME, TRUST_DOMAIN};
+use crate::istiod::NAME;
 use crate::network::{Namespace, Network, WORLD};
 
 /// The user that Istio's images run the proxy as, and that the iptables rules let pass.
@@ -23,8 +23,11 @@ const ISTIO_HOME: &str = "/var/lib/istio";
 
 const START: Duration = Duration::from_secs(90);
 
-/// The namespace of all workloads.
+/// The namespace of the services and their client.
 pub const SHOP: &str = "shop";
+
+/// The namespace of the gateway.
+pub const INGRESS: &str = "istio-ingress";
 
 /// What a proxy is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,16 +39,38 @@ pub enum Role {
 }
 
 /// What a workload is to be.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
     /// The name of the pod, and of the network namespace (15 characters at most).
     pub name: &'static str,
-    /// The label `app`, which services and policies select by, and the service account.
+    /// Its namespace in Kubernetes.
+    pub namespace: &'static str,
+    /// Its service account, which its identity names.
+    pub account: &'static str,
+    /// The label `app`, which services and policies select by.
     pub app: &'static str,
     /// The label `version`.
     pub version: &'static str,
     /// What its proxy is there for.
     pub role: Role,
+}
+
+impl Plan {
+    /// A service's workload in the namespace `shop`, with a sidecar and an account of the service's name.
+    pub const fn sidecar(name: &'static str, app: &'static str, version: &'static str) -> Self {
+        Self { name, namespace: SHOP, account: app, app, version, role: Role::Sidecar }
+    }
+
+    /// The labels of the pod. The one of Istio says that the workload takes mutual TLS, as injection would.
+    fn labels(&self) -> Value {
+        let mut labels =
+            json!({ "app": self.app, "version": self.version, "security.istio.io/tlsMode": "istio" });
+        if self.role == Role::Gateway {
+            // What Istio's charts give to the gateway at the border.
+            labels["istio"] = "ingressgateway".into();
+        }
+        labels
+    }
 }
 
 /// A running workload.
@@ -63,8 +88,13 @@ impl Workload {
         let directory = directory.join(plan.name);
         create_pod(&plan, &namespace, api)?;
         lay_out(&plan, api, &directory)?;
-        if plan.role == Role::Sidecar {
-            redirect(&namespace)?;
+        match plan.role {
+            Role::Sidecar => redirect(&namespace)?,
+            // A gateway listens on port 80, which container runtimes allow to anybody.
+            Role::Gateway => namespace.wait_for(async {
+                let setting = Path::new("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+                std::fs::write(setting, "0").map_err(|e| Error::file("can't write", setting, e))
+            })?,
         }
         let agent = start_agent(&plan, &namespace, &directory)?;
         Ok(Self { plan, agent, namespace, directory })
@@ -103,10 +133,15 @@ impl Workload {
         self.namespace.send("127.0.0.1:15000", &Request::get(path))
     }
 
-    /// Whether one of its listeners has the WasmPlugin of that name, in the namespace of the workloads.
+    /// Whether one of the listeners that serve has the WasmPlugin of that name, in the workload's namespace.
     pub fn has_plugin(&self, plugin: &str) -> bool {
-        let listeners = self.admin("/config_dump?resource=dynamic_listeners").map(|answer| answer.text());
-        listeners.is_ok_and(|listeners| listeners.contains(&format!("/{SHOP}.{plugin}~")))
+        let Ok(dump) = self.admin("/config_dump?resource=dynamic_listeners").map(|answer| answer.json()) else {
+            return false;
+        };
+        // One that still waits for its module is there as `warming_state`, beside the one that serves meanwhile.
+        let listeners = dump["configs"].as_array().into_iter().flatten();
+        let wanted = format!("/{}.{plugin}~", self.plan.namespace);
+        listeners.into_iter().any(|listener| listener["active_state"].to_string().contains(&wanted))
     }
 
     /// Whether no listener waits to serve, and no connection is served by one that was replaced.
@@ -115,26 +150,54 @@ impl Workload {
         stats.is_ok_and(|stats| stats.lines().count() > 0 && stats.lines().all(|line| line.ends_with(": 0")))
     }
 
+    /// Its listeners, routes and clusters as istiod has made them, without what differs from push to push.
+    pub fn configuration(&self) -> Result<Value> {
+        let mut parts = Vec::new();
+        for resource in ["dynamic_listeners", "dynamic_route_configs", "dynamic_active_clusters"] {
+            let mut dump = self.admin(&format!("/config_dump?resource={resource}"))?.json();
+            let mut entries = match dump.get_mut("configs").map(Value::take) {
+                Some(Value::Array(entries)) => entries,
+                _ => Vec::new(),
+            };
+            entries.iter_mut().for_each(forget_versions);
+            // They come in the order of a hash table.
+            entries.sort_by_cached_key(Value::to_string);
+            parts.push(Value::Array(entries));
+        }
+        Ok(Value::Array(parts))
+    }
+
     /// What Prometheus would be given: Envoy's listener for it.
     pub fn metrics(&self) -> Result<String> {
         Ok(self.namespace.send("127.0.0.1:15090", &Request::get("/stats/prometheus"))?.text())
     }
 }
 
+/// Removes what says when and as which push something came.
+fn forget_versions(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|name, _| !["last_updated", "version_info"].contains(&name.as_str()));
+            fields.values_mut().for_each(forget_versions);
+        }
+        Value::Array(items) => items.iter_mut().for_each(forget_versions),
+        _ => {}
+    }
+}
+
 /// The pod as a scheduler and a kubelet would leave it: with an address, and ready.
 fn create_pod(plan: &Plan, namespace: &Namespace, api: &ApiServer) -> Result<()> {
-    let Plan { name, app, .. } = plan;
-    let labels = labels(plan);
+    let Plan { name, namespace: of, account, .. } = *plan;
     api.apply(
-        &json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": app, "namespace": SHOP } })
+        &json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": account, "namespace": of } })
             .to_string(),
     )?;
     api.apply(
         &json!({
             "apiVersion": "v1", "kind": "Pod",
-            "metadata": { "name": name, "namespace": SHOP, "labels": labels },
+            "metadata": { "name": name, "namespace": of, "labels": plan.labels() },
             "spec": {
-                "serviceAccountName": app, "nodeName": "this-machine",
+                "serviceAccountName": account, "nodeName": "this-machine",
                 "containers": [{ "name": "service", "image": "none", "ports": [{ "containerPort": 8080 }] }],
             },
         })
@@ -145,13 +208,8 @@ fn create_pod(plan: &Plan, namespace: &Namespace, api: &ApiServer) -> Result<()>
         "phase": "Running", "podIP": address, "podIPs": [{ "ip": address }],
         "conditions": [{ "type": "Ready", "status": "True" }],
     } });
-    api.kubectl(&["patch", "pod", name, "-n", SHOP, "--subresource=status", "-p", &status.to_string()])?;
+    api.kubectl(&["patch", "pod", name, "-n", of, "--subresource=status", "-p", &status.to_string()])?;
     Ok(())
-}
-
-/// The labels of the pod. The one of Istio says that the workload takes mutual TLS, as injection would.
-pub(crate) fn labels(plan: &Plan) -> Value {
-    json!({ "app": plan.app, "version": plan.version, "security.istio.io/tlsMode": "istio" })
 }
 
 /// What Kubernetes would mount into the proxy's container, at paths below the working folder.
@@ -162,11 +220,11 @@ fn lay_out(plan: &Plan, api: &ApiServer, directory: &Path) -> Result<()> {
     }
     // Bound to the pod and for istiod's ears only, as the kubelet's projected volume has it.
     let token = api.kubectl(&[
-        "create", "token", plan.app, "-n", SHOP, "--audience=istio-ca", "--duration=12h", "--bound-object-kind=Pod",
+        "create", "token", plan.account, "-n", plan.namespace, "--audience=istio-ca", "--duration=12h", "--bound-object-kind=Pod",
         "--bound-object-name", plan.name,
     ])?;
     let authority = api.kubectl(&[
-        "get", "configmap", "istio-ca-root-cert", "-n", SHOP, "-o", r"jsonpath={.data.root-cert\.pem}",
+        "get", "configmap", "istio-ca-root-cert", "-n", plan.namespace, "-o", r"jsonpath={.data.root-cert\.pem}",
     ])?;
     let write = |path: &str, text: &str| {
         let path = directory.join(path);
@@ -217,7 +275,7 @@ fn start_agent(plan: &Plan, namespace: &Namespace, directory: &Path) -> Result<P
         Role::Sidecar => "sidecar",
         Role::Gateway => "router",
     };
-    command.args(["proxy", role, "--domain", "shop.svc.cluster.local"]);
+    command.args(["proxy", role, "--domain", &format!("{}.svc.cluster.local", plan.namespace)]);
     command.args(["--proxyLogLevel=warning,wasm:info", "--concurrency=1"]);
     command.env_clear();
     let address = namespace.address().to_string();
@@ -235,13 +293,12 @@ fn start_agent(plan: &Plan, namespace: &Namespace, directory: &Path) -> Result<P
         ("CLOUD_PLATFORM", "none"),
         ("INSTANCE_IP", &address),
         ("POD_NAME", plan.name),
-        ("POD_NAMESPACE", SHOP),
-        ("SERVICE_ACCOUNT", plan.app),
-        ("TRUST_DOMAIN", TRUST_DOMAIN),
+        ("POD_NAMESPACE", plan.namespace),
+        ("SERVICE_ACCOUNT", plan.account),
         // istiod is reached by its address here, not by the name in its certificate.
         ("ISTIOD_SAN", NAME),
         ("ISTIO_META_CLUSTER_ID", "Kubernetes"),
-        ("ISTIO_METAJSON_LABELS", &labels(plan).to_string()),
+        ("ISTIO_METAJSON_LABELS", &plan.labels().to_string()),
         // A bootstrap extension of Istio's own Envoy.
         ("PEER_METADATA_DISCOVERY", "false"),
         ("PROXY_CONFIG", &proxy_config.to_string()),

@@ -14,7 +14,7 @@ version: 1
 authz:
   default: deny
   rules:
-    - { name: client-reads, allow: true, match: { methods: [GET] }, when: { peers: ["spiffe://sluice.demo/ns/shop/sa/client"] } }
+    - { name: client-reads, allow: true, match: { methods: [GET] }, when: { peers: ["spiffe://cluster.local/ns/shop/sa/client"] } }
 telemetry: {}
 "#;
 

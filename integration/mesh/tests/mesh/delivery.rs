@@ -6,10 +6,10 @@ use sluice_mesh_test::{Mesh, Plugin, REGISTRY, Service, WORLD};
 use crate::asserts::{CLIENT_READS, client_may_only_read, nothing_decides};
 
 /// The version of the images, which is that of the workspace.
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The plugin of most scenarios: before Istio's own authentication, for what arrives at `inventory`.
-fn plugin() -> Result<Plugin> {
+pub(crate) fn plugin() -> Result<Plugin> {
     Ok(Plugin::new("sluice", CLIENT_READS)?.on("inventory").server().phase("AUTHN"))
 }
 
@@ -36,24 +36,37 @@ pub(crate) fn by_http_with_its_sha256(mesh: &Mesh) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn from_a_registry_by_tag(mesh: &Mesh) -> Result<()> {
+pub(crate) fn from_a_registry_by_digest(mesh: &Mesh) -> Result<()> {
     mesh.registry().push_images()?;
-    by_image(mesh, &format!("sluice:{VERSION}"))
+    let digest = mesh.registry().digest("sluice", VERSION)?;
+    let pulled = by_image(mesh, &format!("sluice@{digest}"))?;
+    assert_eq!(pulled.first(), Some(&format!("/v2/sluice/sluice/manifests/{digest}")));
+    assert!(pulled.iter().any(|path| path.contains("/blobs/")), "{pulled:?}");
+    Ok(())
 }
 
-pub(crate) fn from_a_registry_by_digest(mesh: &Mesh) -> Result<()> {
-    let digest = mesh.registry().digest("sluice", VERSION)?;
-    by_image(mesh, &format!("sluice@{digest}"))
+/// After the one above: the agent asks what the tag is now, finds that it has it, and fetches nothing more.
+pub(crate) fn from_a_registry_by_tag(mesh: &Mesh) -> Result<()> {
+    let pulled = by_image(mesh, &format!("sluice:{VERSION}"))?;
+    assert_eq!(pulled, [format!("/v2/sluice/sluice/manifests/{VERSION}")]);
+    Ok(())
 }
 
 pub(crate) fn in_the_compat_form(mesh: &Mesh) -> Result<()> {
-    by_image(mesh, &format!("sluice:{VERSION}-compat"))
+    let pulled = by_image(mesh, &format!("sluice:{VERSION}-compat"))?;
+    assert_eq!(pulled.first(), Some(&format!("/v2/sluice/sluice/manifests/{VERSION}-compat")));
+    assert!(pulled.iter().any(|path| path.contains("/blobs/")), "{pulled:?}");
+    Ok(())
 }
 
-fn by_image(mesh: &Mesh, image: &str) -> Result<()> {
+/// The module of an image decides; gives what the agent has asked the registry for, but its first question.
+fn by_image(mesh: &Mesh, image: &str) -> Result<Vec<String>> {
+    let before = mesh.registry().pulls().len();
     let _applied = mesh.install(&plugin()?.url(&format!("oci://{REGISTRY}/sluice/{image}")))?;
     client_may_only_read(mesh)?;
-    Ok(())
+    let pulled = mesh.registry().pulls().into_iter().skip(before);
+    // Whether the registry wants a token.
+    Ok(pulled.filter(|path| path != "/v2/").collect())
 }
 
 fn sha256(bytes: &[u8]) -> String {

@@ -4,7 +4,12 @@
 //!     cargo test --profile tool -p sluice-mesh-test -- oci  those whose name holds "oci"
 
 mod asserts;
+mod beside;
 mod delivery;
+mod failures;
+mod order;
+mod placement;
+mod update;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
@@ -23,9 +28,32 @@ macro_rules! scenarios {
 const SCENARIOS: &[Scenario] = &scenarios![
     delivery::from_the_proxys_own_file_system,
     delivery::by_http_with_its_sha256,
-    delivery::from_a_registry_by_tag,
     delivery::from_a_registry_by_digest,
+    delivery::from_a_registry_by_tag,
     delivery::in_the_compat_form,
+    order::of_the_phases_and_istios_own_filters,
+    order::of_two_plugins_in_one_phase,
+    placement::a_selector_chooses_the_workloads,
+    placement::a_mode_chooses_the_direction,
+    placement::on_a_gateway_server_means_never,
+    placement::a_module_of_one_filter_beside_the_suite,
+    placement::variables_of_the_vm_do_no_harm,
+    update::under_load_no_request_is_decided_wrongly,
+    beside::authorization_policy_both_must_agree,
+    beside::request_authentication_verifies_and_sluice_decides,
+    beside::a_fault_of_istio_aborts_at_the_caller,
+    beside::retries_are_decided_one_by_one,
+    beside::a_routing_rule_chooses_a_subset_of_istios,
+    beside::outlier_detection_counts_aborts_and_not_denials,
+    beside::least_request_prefers_the_quicker_instance,
+    failures::a_registry_that_is_away,
+    failures::a_digest_that_the_registry_has_not,
+    failures::a_module_of_another_sha256,
+    failures::something_that_is_no_module,
+    failures::a_module_that_is_cut_off,
+    failures::a_first_policy_with_a_mistake,
+    failures::an_update_with_a_mistake,
+    failures::a_vm_that_dies,
 ];
 
 fn main() {
@@ -54,6 +82,11 @@ fn run() -> Result<bool> {
         let begun = Instant::now();
         // A failed assertion unwinds through what was applied, which is deleted; the next scenario finds the mesh as it was.
         let outcome = catch_unwind(AssertUnwindSafe(|| scenario(&mesh)));
+        // Also what a failed assertion has left is gone before the next one begins.
+        let outcome = match (outcome, mesh.wait_until_as_before()) {
+            (Ok(Ok(())), after) => Ok(after),
+            (outcome, _) => outcome,
+        };
         let verdict = match &outcome {
             Ok(Ok(())) => "ok".to_owned(),
             Ok(Err(error)) => format!("FAILED: {error}"),

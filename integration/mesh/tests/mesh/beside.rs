@@ -1,0 +1,274 @@
+//! Sluice beside Istio's own policies: who comes first, and what the one sees of the other.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::json;
+use sluice_integration::tokens::{self, Token};
+use sluice_integration::{Reply, Request, Result, wait_until};
+use sluice_mesh_test::{Mesh, Plugin};
+
+use crate::asserts::{CLIENT_READS, SOON, client_may_only_read, read, wait_for_status, write};
+
+fn at_inventory(policy: &str) -> Result<Plugin> {
+    Ok(Plugin::new("sluice", policy)?.on("inventory").server())
+}
+
+/// How often `inventory`'s Sluice has given that reason, as Prometheus would see it. Counts arrive within a second.
+fn decisions(mesh: &Mesh, workload: &str, reason: &str) -> Result<u64> {
+    let metrics = mesh.workload(workload).metrics()?;
+    let lines = metrics.lines().filter(|line| line.starts_with("wasmcustom_sluice_decisions") && line.contains(reason));
+    Ok(lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum())
+}
+
+/// AuthorizationPolicy: both must agree. A plugin in AUTHN or AUTHZ speaks first; what it lets through, Istio may still deny.
+pub(crate) fn authorization_policy_both_must_agree(mesh: &Mesh) -> Result<()> {
+    let _own = mesh.apply(
+        r#"
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: inventory, namespace: shop }
+spec:
+  selector: { matchLabels: { app: inventory } }
+  action: ALLOW
+  rules: [{ to: [{ operation: { paths: ["/inventory/*"] } }] }]
+"#,
+    )?;
+    let _applied = mesh.install(&at_inventory(CLIENT_READS)?.phase("AUTHN"))?;
+    let ask = |request: Request| mesh.call("client", "inventory", &request);
+    wait_for_status("Istio's policy", 403, || ask(Request::get("/elsewhere")))?;
+    let answers = [
+        (Request::get("/inventory/teapot"), 200, ""),
+        (Request::get("/elsewhere"), 403, "RBAC: access denied"),
+        (Request::post("/inventory/teapot", ""), 403, "authz.denied.default"),
+        (Request::post("/elsewhere", ""), 403, "authz.denied.default"),
+    ];
+    for (request, status, said) in answers {
+        let answer = ask(request.clone())?;
+        assert_eq!(answer.status, status, "{request:?}");
+        assert!(answer.text().contains(said), "{request:?}: {}", answer.text());
+    }
+    Ok(())
+}
+
+/// RequestAuthentication: Istio verifies the token, and Sluice in AUTHZ decides by the header that Istio writes from a claim.
+/// In AUTHN it would decide before anything was verified, by what the client wrote.
+pub(crate) fn request_authentication_verifies_and_sluice_decides(mesh: &Mesh) -> Result<()> {
+    let _own = mesh.apply(&format!(
+        r#"
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {{ name: inventory, namespace: shop }}
+spec:
+  selector: {{ matchLabels: {{ app: inventory }} }}
+  jwtRules:
+    - issuer: "{}"
+      jwks: '{}'
+      outputClaimToHeaders: [{{ header: x-istio-subject, claim: sub }}]
+"#,
+        tokens::ISSUER,
+        tokens::key_set(false)
+    ))?;
+    let policy = "{version: 1, authz: {default: deny, rules: [{name: alice, allow: true, match: {headers: {x-istio-subject: alice}}}]}}";
+    let applied = mesh.install(&at_inventory(policy)?.phase("AUTHZ"))?;
+    let ask = |request: Request| mesh.call("client", "inventory", &request);
+    let get = || Request::get("/inventory/teapot");
+    wait_for_status("Istio's authentication", 401, || ask(get().bearer(&Token::of("alice").expires_in(-3600).sign())))?;
+    assert_eq!(ask(get().bearer(&Token::of("alice").sign()))?.status, 200);
+    assert_eq!(ask(get().bearer(&Token::of("bob").sign()))?.json()["reason"], "authz.denied.default");
+    assert_eq!(ask(get())?.json()["reason"], "authz.denied.default", "Istio lets a request without a token on");
+    // Beside a token the client's own word is overwritten …
+    let both = get().bearer(&Token::of("bob").sign()).header("x-istio-subject", "alice");
+    assert_eq!(ask(both)?.json()["reason"], "authz.denied.default");
+    // … and without one it is not even removed: who relies on such a header must require a token.
+    let forged = ask(get().header("x-istio-subject", "alice"))?;
+    println!("  a client's own x-istio-subject without a token: {}", forged.status);
+    applied.remove_plugin("sluice")?;
+
+    // Before Istio's authentication there is only the client's word.
+    let _applied = mesh.install(&at_inventory(policy)?.phase("AUTHN"))?;
+    assert_eq!(ask(get().bearer(&Token::of("alice").sign()))?.json()["reason"], "authz.denied.default");
+    Ok(())
+}
+
+/// VirtualService fault: it aborts in the caller's proxy, after a plugin there and long before one at the service.
+pub(crate) fn a_fault_of_istio_aborts_at_the_caller(mesh: &Mesh) -> Result<()> {
+    let _own = mesh.apply(&virtual_service(json!([
+        { "match": [{ "headers": { "x-fault": { "exact": "istio" } } }],
+          "fault": { "abort": { "httpStatus": 418, "percentage": { "value": 100 } } },
+          "route": [{ "destination": { "host": "inventory" } }] },
+        { "route": [{ "destination": { "host": "inventory" } }] },
+    ])))?;
+    let ask = |method: &str| {
+        mesh.call("client", "inventory", &Request::new(method, "/inventory/teapot").header("x-fault", "istio"))
+    };
+    let serving = mesh.install(&at_inventory(CLIENT_READS)?)?;
+    wait_for_status("Istio's fault", 418, || ask("POST"))?;
+    mesh.service("inventory").forget();
+    assert_eq!(ask("POST")?.status, 418, "what the service's Sluice would have denied never reached it");
+    client_may_only_read(mesh)?;
+    drop(serving);
+
+    let no_writing = "{version: 1, authz: {default: allow, rules: [{name: no-writing, deny: true, match: {methods: [POST]}}]}}";
+    let _calling = mesh.install(&Plugin::new("sluice-client", no_writing)?.on("client").mode("CLIENT"))?;
+    assert_eq!(ask("POST")?.json()["reason"], "authz.denied.rule:no-writing", "Sluice comes before Istio's fault");
+    assert_eq!(ask("GET")?.status, 418);
+    Ok(())
+}
+
+/// Retries: the caller's proxy asks again, and Sluice at the service decides each time; an answer of Sluice is tried again as a
+/// service's would be. Without a VirtualService Istio tries a 503 twice more, and nothing that a policy denies.
+pub(crate) fn retries_are_decided_one_by_one(mesh: &Mesh) -> Result<()> {
+    let policy = r#"
+version: 1
+authz:
+  default: allow
+  rules: [{ name: refused, deny: true, match: { paths: [/refused] } }]
+fault:
+  rules: [{ name: away, match: { paths: [/away] }, abort: { status: 503, percent: 100 } }]
+"#;
+    let applied = mesh.install(&at_inventory(policy)?)?;
+    let ask = |path: &str| mesh.call("client", "inventory", &Request::get(path));
+    assert_eq!(ask("/away")?.status, 503);
+    assert_eq!(ask("/refused")?.status, 403);
+    wait_until("three decisions about one request", SOON, || {
+        decisions(mesh, "inventory", "fault.aborted.rule_away").is_ok_and(|n| n >= 3)
+            || decisions(mesh, "inventory", "away").is_ok_and(|n| n >= 3)
+    })?;
+    println!("  Istio's default: 503 decided {} times, 403 {} times", decisions(mesh, "inventory", "away")?, decisions(mesh, "inventory", "refused")?);
+    drop(applied);
+    Ok(())
+}
+
+fn virtual_service(http: serde_json::Value) -> String {
+    json!({
+        "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
+        "metadata": { "name": "inventory", "namespace": "shop" },
+        "spec": { "hosts": ["inventory"], "http": http },
+    })
+    .to_string()
+}
+
+/// DestinationRule with subsets: a routing rule of Sluice at the caller chooses one, by a header that a VirtualService matches.
+pub(crate) fn a_routing_rule_chooses_a_subset_of_istios(mesh: &Mesh) -> Result<()> {
+    let _own = mesh.apply(ORDERS)?;
+    let policy = r#"
+version: 1
+routing:
+  rules: [{ name: preview, match: { cookies: { preview: "on" } }, subset: v2 }]
+"#;
+    let _applied = mesh.install(&Plugin::new("sluice", policy)?.on("client").mode("CLIENT"))?;
+    let at = |cookie: &str| -> Result<String> {
+        let request = Request::get("/orders/1").header("cookie", cookie);
+        Ok(mesh.call("client", "orders", &request)?.json()["at"].as_str().unwrap_or_default().to_owned())
+    };
+    wait_until("the subsets", SOON, || at("preview=on").is_ok_and(|at| at == "orders-v2") && at("").is_ok_and(|at| at == "orders-v1"))?;
+    for _ in 0..10 {
+        assert_eq!((at("preview=on")?.as_str(), at("preview=off")?.as_str()), ("orders-v2", "orders-v1"));
+    }
+    // A client that names the subset itself is not heard: Sluice removes the header before its rules.
+    let forged = mesh.call("client", "orders", &Request::get("/").header("x-sluice-subset", "v2"))?;
+    assert_eq!(forged.json()["at"], "orders-v1");
+    Ok(())
+}
+
+const ORDERS: &str = "
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: orders, namespace: shop }
+spec:
+  hosts: [orders]
+  http:
+    - match: [{ headers: { x-sluice-subset: { exact: v2 } } }]
+      route: [{ destination: { host: orders, subset: v2 } }]
+    - route: [{ destination: { host: orders, subset: v1 } }]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: orders, namespace: shop }
+spec:
+  host: orders
+  subsets: [{ name: v1, labels: { version: v1 } }, { name: v2, labels: { version: v2 } }]
+";
+
+/// DestinationRule with LEAST_REQUEST and outlier detection: an instance that fails is left out, whoever said so; what Sluice
+/// denies is no failure, what it aborts with 5xx is one.
+pub(crate) fn outlier_detection_counts_aborts_and_not_denials(mesh: &Mesh) -> Result<()> {
+    let _own = mesh.apply(
+        "
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: orders, namespace: shop }
+spec:
+  host: orders
+  trafficPolicy:
+    loadBalancer: { simple: LEAST_REQUEST }
+    outlierDetection: { consecutive5xxErrors: 3, interval: 100ms, baseEjectionTime: 60s, maxEjectionPercent: 50 }
+",
+    )?;
+    // Only the instance v1 has this: it denies POST, and aborts what asks for it.
+    let policy = r#"
+version: 1
+authz: { default: allow, rules: [{ name: no-writing, deny: true, match: { methods: [POST] } }] }
+fault: { rules: [{ name: on-request, match: { headers: { x-chaos: abort } }, abort: { status: 500, percent: 100 } }] }
+"#;
+    let plugin = Plugin::new("sluice", policy)?.server().with("selector", json!({ "matchLabels": { "app": "orders", "version": "v1" } }));
+    let _applied = mesh.apply(&plugin.document())?;
+    wait_until("the plugin at orders-v1", SOON, || {
+        let v1 = mesh.workload("orders-v1");
+        v1.has_plugin("sluice") && v1.is_settled() && !mesh.workload("orders-v2").has_plugin("sluice")
+    })?;
+    let client = mesh.workload("client");
+    wait_until("the rule at the client", SOON, || {
+        let clusters = client.admin("/config_dump?resource=dynamic_active_clusters").map(|answer| answer.text());
+        clusters.is_ok_and(|clusters| clusters.contains("outlier_detection") && clusters.contains("LEAST_REQUEST"))
+            || client.admin("/clusters").is_ok_and(|answer| answer.text().contains("outlier"))
+    })?;
+    let spread = |request: &Request| -> Result<BTreeMap<String, usize>> {
+        let mut seen = BTreeMap::new();
+        for _ in 0..20 {
+            let answer = mesh.call("client", "orders", request)?;
+            let by = answer.json()["at"].as_str().map_or(answer.status.to_string(), str::to_owned);
+            *seen.entry(by).or_default() += 1;
+        }
+        Ok(seen)
+    };
+    let denied = spread(&Request::post("/orders", ""))?;
+    assert!(denied["403"] >= 3 && denied["orders-v2"] >= 3, "both are asked: {denied:?}");
+    let after_denials = spread(&Request::get("/orders/1"))?;
+    assert!(after_denials["orders-v1"] >= 3, "nobody is left out for denying: {after_denials:?}");
+    spread(&Request::get("/orders/1").header("x-chaos", "abort"))?;
+    wait_until("orders-v1 to be left out", SOON, || {
+        spread(&Request::get("/orders/1")).is_ok_and(|seen| seen == BTreeMap::from([("orders-v2".to_owned(), 20)]))
+    })
+}
+
+/// LEAST_REQUEST: the instance that answers sooner gets more, with a Sluice at both.
+pub(crate) fn least_request_prefers_the_quicker_instance(mesh: &Mesh) -> Result<()> {
+    let _own = mesh.apply(
+        "
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: orders, namespace: shop }
+spec: { host: orders, trafficPolicy: { loadBalancer: { simple: LEAST_REQUEST } } }
+",
+    )?;
+    let _applied = mesh.install(&Plugin::new("sluice", CLIENT_READS)?.on("orders").server())?;
+    mesh.service("orders-v1").answer(|request| {
+        Some(Reply { after: Duration::from_millis(300), ..Reply::json(200, &request.to_json()) })
+    });
+    let request = Request::get("/orders/1").header("host", "orders.shop:8080");
+    let mut counts = BTreeMap::<String, usize>::new();
+    for _ in 0..5 {
+        let answers = mesh.workload("client").namespace().send_all(mesh.address_of("orders"), &vec![request.clone(); 16]);
+        for answer in answers {
+            *counts.entry(answer?.json()["at"].as_str().unwrap_or("nobody").to_owned()).or_default() += 1;
+        }
+    }
+    mesh.service("orders-v1").reset();
+    println!("  {counts:?}");
+    assert_eq!(counts.values().sum::<usize>(), 80);
+    assert!(counts["orders-v2"] > counts["orders-v1"], "{counts:?}");
+    let _ = (read, write);
+    Ok(())
+}

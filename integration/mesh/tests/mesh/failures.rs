@@ -1,0 +1,171 @@
+//! What is wrong with a delivery, what the user sees of it, and that nothing gets through meanwhile.
+
+use std::time::Duration;
+
+use sluice_integration::{Reply, Result, module, wait_until};
+use sluice_mesh_test::{Mesh, Plugin, REGISTRY, Service, WORLD};
+
+use crate::asserts::{CLIENT_READS, SOON, client_may_only_read, read, wait_for_status, write};
+use crate::delivery::{VERSION, plugin};
+
+/// Waits until `inventory`'s agent or Envoy, or istiod, has logged that.
+fn wait_for_line(mesh: &Mesh, who: &str, wanted: &str) -> Result<()> {
+    wait_until(&format!("{who} to log {wanted:?}"), SOON, || match who {
+        "istiod" => mesh.istiod().log().contains(wanted),
+        workload => mesh.workload(workload).log().contains(wanted),
+    })
+}
+
+/// The agent has put its own filter in our place, which denies everything.
+fn the_agent_denies_all(mesh: &Mesh) -> Result<()> {
+    for answer in [read(mesh)?, write(mesh)?] {
+        assert_eq!((answer.status, answer.text().as_str()), (403, "RBAC: access denied"));
+    }
+    Ok(())
+}
+
+/// Nothing is there that could decide: Envoy answers, and nothing gets through.
+fn envoy_answers_500(mesh: &Mesh) -> Result<()> {
+    mesh.service("inventory").forget();
+    assert_eq!((read(mesh)?.status, write(mesh)?.status), (500, 500));
+    assert_eq!(mesh.service("inventory").received().len(), 0);
+    Ok(())
+}
+
+/// A server that gives these bytes for any path.
+fn serving(mesh: &Mesh, bytes: Vec<u8>) -> Result<Service> {
+    let server = Service::start("modules", mesh.world(), 7000)?;
+    server.answer(move |_| {
+        Some(Reply { status: 200, headers: Vec::new(), body: bytes.clone(), after: Duration::ZERO })
+    });
+    Ok(server)
+}
+
+pub(crate) fn a_registry_that_is_away(mesh: &Mesh) -> Result<()> {
+    // An image that no agent has yet.
+    let away = plugin()?.url(&format!("oci://{REGISTRY}/sluice/sluice-headers:{VERSION}"));
+    mesh.registry().push_images()?;
+    mesh.registry().stop();
+    let _applied = mesh.install(&away)?;
+    wait_for_line(mesh, "inventory", "could not fetch manifest")?;
+    wait_for_line(mesh, "inventory", "applying deny RBAC filter")?;
+    the_agent_denies_all(mesh)?;
+
+    // With FAIL_OPEN the other way round: nothing decides, and everything gets through.
+    let _open = mesh.apply(&away.clone().with("failStrategy", "FAIL_OPEN").document())?;
+    wait_for_line(mesh, "inventory", "applying allow RBAC filter")?;
+    wait_for_status("everything to get through", 200, || write(mesh))?;
+
+    // The agent does not try again by itself; any change of the plugin makes it.
+    mesh.api().apply(&away.document())?;
+    wait_for_status("nothing to get through", 403, || read(mesh))?;
+    mesh.registry().restart(mesh.world())?;
+    std::thread::sleep(Duration::from_secs(3));
+    the_agent_denies_all(mesh)?;
+    mesh.api().kubectl(&["annotate", "wasmplugin", "sluice", "-n", "shop", "tried-again=yes"])?;
+    wait_for_status("the module to be fetched", 200, || read(mesh))?;
+    client_may_only_read(mesh)
+}
+
+pub(crate) fn a_digest_that_the_registry_has_not(mesh: &Mesh) -> Result<()> {
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let _applied = mesh.install(&plugin()?.url(&format!("oci://{REGISTRY}/sluice/sluice@{digest}")))?;
+    wait_for_line(mesh, "inventory", "MANIFEST_UNKNOWN")?;
+    the_agent_denies_all(mesh)
+}
+
+pub(crate) fn a_module_of_another_sha256(mesh: &Mesh) -> Result<()> {
+    let _server = serving(mesh, std::fs::read(module()?).map_err(|e| e.to_string())?)?;
+    let url = format!("http://{WORLD}:7000/other.wasm");
+    let _applied = mesh.install(&plugin()?.url(&url).with("sha256", "0".repeat(64)))?;
+    wait_for_line(mesh, "inventory", "which does not match: 0000")?;
+    the_agent_denies_all(mesh)
+}
+
+pub(crate) fn something_that_is_no_module(mesh: &Mesh) -> Result<()> {
+    let _server = serving(mesh, b"<html>Not Found</html>".to_vec())?;
+    let _applied = mesh.install(&plugin()?.url(&format!("http://{WORLD}:7000/page.wasm")))?;
+    wait_for_line(mesh, "inventory", "page.wasm is invalid")?;
+    the_agent_denies_all(mesh)
+}
+
+/// A module that begins as one: the agent passes it on, Envoy refuses it, whatever the strategy.
+pub(crate) fn a_module_that_is_cut_off(mesh: &Mesh) -> Result<()> {
+    let mut bytes = std::fs::read(module()?).map_err(|e| e.to_string())?;
+    bytes.truncate(100_000);
+    let _server = serving(mesh, bytes)?;
+    for strategy in ["FAIL_CLOSE", "FAIL_RELOAD", "FAIL_OPEN"] {
+        let cut = plugin()?.url(&format!("http://{WORLD}:7000/cut.wasm")).with("failStrategy", strategy);
+        let applied = mesh.install(&cut)?;
+        envoy_answers_500(mesh)?;
+        // Before the next: made anew while its predecessor's connections drain, the *listener* is refused, and the one before,
+        // without any plugin, goes on serving.
+        applied.remove()?;
+    }
+    wait_for_line(mesh, "inventory", "Failed to parse corrupted Wasm module")?;
+    wait_for_line(mesh, "istiod", "ACK ERROR inventory.shop")
+}
+
+/// A document with a mistake, when there is none before it: as above, and the log says where.
+pub(crate) fn a_first_policy_with_a_mistake(mesh: &Mesh) -> Result<()> {
+    let mistaken = Plugin::new("sluice", "{version: 1, authz: {defalt: deny}}")?.on("inventory").server();
+    let applied = mesh.install(&mistaken)?;
+    wait_for_line(mesh, "inventory", "configuration refused: authz.defalt: unknown field `defalt`")?;
+    envoy_answers_500(mesh)?;
+    // Corrected, it serves at once.
+    mesh.api().apply(&plugin()?.document())?;
+    wait_for_status("the corrected policy", 200, || read(mesh))?;
+    client_may_only_read(mesh)?;
+    applied.remove()
+}
+
+/// A document with a mistake as an update: the one before goes on deciding.
+pub(crate) fn an_update_with_a_mistake(mesh: &Mesh) -> Result<()> {
+    let _applied = mesh.install(&plugin()?)?;
+    client_may_only_read(mesh)?;
+    let mistaken = CLIENT_READS.replace("methods: [GET]", "metods: [POST]");
+    mesh.api().apply(&Plugin::new("sluice", &mistaken)?.on("inventory").server().phase("AUTHN").document())?;
+    wait_for_line(mesh, "inventory", "configuration refused: authz.rules[0].match.metods: unknown field `metods`")?;
+    wait_for_line(mesh, "istiod", "ADS:ECDS: ACK ERROR inventory.shop")?;
+    client_may_only_read(mesh)?;
+    // The API server took it, and says nothing.
+    let stored = mesh.api().kubectl(&["get", "wasmplugin", "sluice", "-n", "shop", "-o", "jsonpath={.status}{.spec}"])?;
+    assert!(stored.contains("metods") && !stored.contains("unknown field"), "{stored}");
+    Ok(())
+}
+
+/// The VM dies while it serves. A module of ours does not; this one does, on every request with a body. Afterwards FAIL_CLOSE
+/// answers 503 for ever, FAIL_OPEN lets all through undecided, and FAIL_RELOAD decides again after a second or two.
+pub(crate) fn a_vm_that_dies(mesh: &Mesh) -> Result<()> {
+    let _server = serving(mesh, wat::parse_str(DIES_ON_A_BODY).map_err(|e| e.to_string())?)?;
+    for (strategy, afterwards) in [("FAIL_CLOSE", 503), ("FAIL_OPEN", 200), ("FAIL_RELOAD", 200)] {
+        let dying = Plugin::new("dies", "")?
+            .on("inventory")
+            .server()
+            .url(&format!("http://{WORLD}:7000/dies-{strategy}.wasm"))
+            .with("failStrategy", strategy);
+        let applied = mesh.install(&dying)?;
+        assert_eq!(read(mesh)?.status, 200, "{strategy}: it serves");
+        // What kills it is answered, and not passed on, whatever the strategy.
+        mesh.service("inventory").forget();
+        assert_eq!(write(mesh)?.status, 503, "{strategy}");
+        assert!(mesh.service("inventory").received().is_empty());
+        wait_for_status(&format!("{strategy}: requests afterwards"), afterwards, || read(mesh))?;
+        applied.remove()?;
+    }
+    Ok(())
+}
+
+/// Proxy-Wasm 0.2.1, as little as a host takes.
+const DIES_ON_A_BODY: &str = r#"(module
+  (memory (export "memory") 1)
+  (func (export "proxy_abi_version_0_2_1"))
+  (func (export "proxy_on_memory_allocate") (param i32) (result i32) i32.const 1024)
+  (func (export "proxy_on_context_create") (param i32 i32))
+  (func (export "proxy_on_vm_start") (param i32 i32) (result i32) i32.const 1)
+  (func (export "proxy_on_configure") (param i32 i32) (result i32) i32.const 1)
+  (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+    local.get 2
+    i32.eqz
+    if unreachable end
+    i32.const 0))"#;
