@@ -14,7 +14,7 @@ mod common;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use common::{SLUICE_TOUR, documents, file, kustomize, script};
+use common::{SIGNER, documents, file, kustomize, script};
 use sluice_integration::{Mesh, repository_root, tools};
 use sluice_kubernetes_test::ApiServer;
 
@@ -266,12 +266,12 @@ fn the_tour_holds_on_the_demo_of_envoys_and_fails_where_something_is_otherwise()
             .output()
             .unwrap()
     };
-    let walked = tour(&edge, SLUICE_TOUR);
+    let walked = tour(&edge, SIGNER);
     let said = text(&walked.stdout);
     assert!(walked.status.success(), "{said}{}", text(&walked.stderr));
     assert!(said.ends_with("All of it held.\n") && said.matches(", it held").count() == 13, "{said}");
     // The partner has used up its minute: the same calls are answered otherwise now, and that is told.
-    let walked = tour(&edge, SLUICE_TOUR);
+    let walked = tour(&edge, SIGNER);
     assert!(!walked.status.success());
     assert!(text(&walked.stderr).contains("3 of these did not hold"), "{}", text(&walked.stderr));
 }

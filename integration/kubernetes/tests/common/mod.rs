@@ -11,8 +11,8 @@ use sluice_integration::{repository_root, tools};
 
 /// The `sluice` of this tree.
 pub(crate) const SLUICE: &str = env!("CARGO_BIN_EXE_kubernetes-test-sluice");
-/// The `sluice-tour` of this tree.
-pub(crate) const SLUICE_TOUR: &str = env!("CARGO_BIN_EXE_kubernetes-test-sluice-tour");
+/// Signs tokens, told as `sluice-tour` is.
+pub(crate) const SIGNER: &str = env!("CARGO_BIN_EXE_kubernetes-test-token");
 
 /// What `sluice` prints, run in a folder of the repository; it must end well.
 pub(crate) fn sluice(folder: &str, arguments: &[&str]) -> String {
