@@ -1,6 +1,6 @@
 //! The Docker Engine that runs the containers.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -18,11 +18,20 @@ const NETWORKS: &str = "base=10.213.0.0/16,size=24";
 /// A Docker Engine.
 pub struct Engine {
     address: Option<String>,
-    own: Option<(Process, PathBuf)>,
+    own: Option<Own>,
+}
+
+/// What an engine of our own leaves to be cleaned up.
+struct Own {
+    process: Process,
+    folder: PathBuf,
+    /// Locked as long as the folder is in use.
+    _lock: File,
 }
 
 impl Engine {
-    /// Whether one is given: then the test neither needs nor makes one, and pulls the images as users do.
+    /// Whether one is given: then the test neither needs nor makes one, and pulls the images as users do. It must be this
+    /// machine's, and the test must be root to see and end its containers' processes.
     pub fn is_given() -> bool {
         std::env::var_os("DOCKER_HOST").is_some_and(|address| !address.is_empty())
     }
@@ -35,6 +44,7 @@ impl Engine {
         if Self::is_given() {
             return Ok(Self { address: None, own: None });
         }
+        let lock = lock(folder)?;
         let _ = fs::remove_dir_all(folder);
         fs::create_dir_all(folder).map_err(|e| Error::file("can't create", folder, e))?;
         let address = format!("unix://{}/docker.sock", isolation::RUN);
@@ -47,7 +57,7 @@ impl Engine {
         let mut process = Process::start("dockerd", command, folder)?;
         let mut engine = Self { address: Some(address), own: None };
         process.wait_ready(START, || engine.docker(&["version"]).is_ok())?;
-        engine.own = Some((process, folder.to_owned()));
+        engine.own = Some(Own { process, folder: folder.to_owned(), _lock: lock });
         Ok(engine)
     }
 
@@ -81,16 +91,31 @@ impl Engine {
 
     /// The end of its log.
     pub fn log(&self) -> String {
-        self.own.as_ref().map(|(process, _)| process.tail(200)).unwrap_or_default()
+        self.own.as_ref().map(|own| own.process.tail(200)).unwrap_or_default()
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        if let Some((mut process, folder)) = self.own.take() {
-            process.stop();
+        if let Some(mut own) = self.own.take() {
+            own.process.stop();
             isolation::end_all_others();
-            let _ = fs::remove_dir_all(folder);
+            let _ = fs::remove_dir_all(&own.folder);
+        }
+    }
+}
+
+/// Keeps a second run of this test in the same checkout from emptying the folder of the first.
+fn lock(folder: &Path) -> Result<File> {
+    let path = folder.with_extension("lock");
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).map_err(|e| Error::file("can't create", parent, e))?;
+    }
+    let file = File::create(&path).map_err(|e| Error::file("can't write", &path, e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(_) => {
+            Err(Error::Other(format!("another run of this test holds {}: wait for its end", path.display())))
         }
     }
 }

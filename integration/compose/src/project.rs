@@ -20,17 +20,17 @@ pub struct Project<'e> {
 }
 
 impl<'e> Project<'e> {
-    /// The checkout's, with `docker-compose`, or `docker compose` where there is none.
+    /// The checkout's, by the program `compose`, or by `docker compose` where `docker-compose` is wanted and not there.
     ///
     /// # Errors
-    /// When there is neither.
-    pub fn new(engine: &'e Engine) -> Result<Self> {
-        let program = match tools::find("docker-compose") {
+    /// When there is no such program.
+    pub fn by(compose: &str, engine: &'e Engine) -> Result<Self> {
+        let program = match tools::find(compose) {
             Ok(program) => vec![program],
             Err(missing) => {
                 let docker = tools::find("docker")?;
                 let version = run(engine.command(&docker).args(["compose", "version"]))?;
-                if !version.success {
+                if compose != "docker-compose" || !version.success {
                     return Err(missing);
                 }
                 vec![docker, PathBuf::from("compose")]
@@ -39,6 +39,18 @@ impl<'e> Project<'e> {
         let mut environment = vec![("COMPOSE_PROJECT_NAME".to_owned(), NAME.to_owned())];
         environment.extend(engine.address().map(|address| ("DOCKER_HOST".to_owned(), address.to_owned())));
         Ok(Self { engine, program, environment })
+    }
+
+    /// With a variable that docker-compose.yml knows.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Whether a variable was set by [`Project::with`].
+    pub fn has(&self, name: &str) -> bool {
+        self.environment.iter().any(|(known, _)| known == name)
     }
 
     /// How a shell calls it.

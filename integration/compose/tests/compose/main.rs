@@ -31,7 +31,7 @@ pub(crate) struct Demo<'e> {
 /// The port of the edge, as docker-compose.yml publishes it.
 pub(crate) const EDGE: u16 = 10000;
 
-const PARTS: [(&str, Part); 9] = [
+const PARTS: [(&str, Part); 10] = [
     ("hardening", hardening::check),
     ("tour", walk::check),
     ("dashboards", dashboards::check),
@@ -41,6 +41,7 @@ const PARTS: [(&str, Part); 9] = [
     ("documentation", documentation::check),
     ("without-redis", quotas::without_redis),
     ("recovery", recovery::check),
+    ("a-sidecar-stopped", recovery::a_sidecar_stopped),
 ];
 
 fn main() -> ExitCode {
@@ -59,34 +60,45 @@ fn test() -> Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let started = Instant::now();
     let engine = say("engine", started, || Engine::start(&repository_root().join("target/compose-test")))?;
-    let demo = Demo { engine: &engine, project: Project::new(&engine)? };
-    let outcome = everything(&demo, &wanted, started);
-    if outcome.is_err() {
-        tell(&demo)?;
+    let demo = Demo { engine: &engine, project: Project::by("docker-compose", &engine)? };
+    say("images", started, || start::images(&demo))?;
+    let wanted_here = |name: &str| wanted.is_empty() || wanted.iter().any(|one| one == name);
+    let first = walk_through(&demo, "", started, wanted_here);
+    if !wanted.is_empty() {
+        return first;
     }
-    let down =
-        say("down", started, || demo.project.done(&["down", "-v", "--remove-orphans", "-t", "2"]).map(drop));
-    outcome.and(down)
+    // The same by the other version of Compose, and with the module that was built here instead of the image's.
+    let project = Project::by("docker-compose-v2", &engine)?.with("SLUICE_MODULE_DIR", "./dist");
+    let demo = Demo { engine: &engine, project };
+    let second = walk_through(&demo, "Compose v2: ", started, |name| ["hardening", "tour"].contains(&name));
+    println!("\n{:.0?} in all", started.elapsed());
+    first.and(second)
 }
 
-fn everything(demo: &Demo, wanted: &[String], started: Instant) -> Result<()> {
-    say("images", started, || start::images(demo))?;
-    say("start", started, || start::up(demo))?;
-    let mut failed = Vec::new();
-    for (name, part) in PARTS {
-        if !wanted.is_empty() && !wanted.iter().any(|one| one == name) {
-            continue;
+/// Starts everything, does the wanted parts, and takes everything down.
+fn walk_through(demo: &Demo, by: &str, started: Instant, wanted: impl Fn(&str) -> bool) -> Result<()> {
+    let outcome = say(&format!("{by}start"), started, || start::up(demo)).and_then(|()| {
+        let mut failed = Vec::new();
+        for (name, part) in PARTS.into_iter().filter(|(name, _)| wanted(name)) {
+            if let Err(error) = say(&format!("{by}{name}"), started, || part(demo)) {
+                println!("✗ {by}{name}: {error}");
+                failed.push(format!("{by}{name}"));
+            }
         }
-        if let Err(error) = say(name, started, || part(demo)) {
-            println!("✗ {name}: {error}");
-            failed.push(name);
+        if failed.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Other(format!("did not hold: {}", failed.join(", "))))
         }
+    });
+    if outcome.is_err() {
+        tell(demo)?;
     }
-    if failed.is_empty() {
-        println!("\nall parts held ({:.0?})", started.elapsed());
-        return Ok(());
-    }
-    Err(Error::Other(format!("did not hold: {}", failed.join(", "))))
+    let down = say(&format!("{by}down"), started, || {
+        demo.project.done(&["down", "-v", "--remove-orphans", "-t", "2"])?;
+        must("nothing is left", start::left(demo)?.is_empty())
+    });
+    outcome.and(down)
 }
 
 /// What the containers are and said, for whoever looks into a failure.

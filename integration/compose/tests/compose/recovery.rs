@@ -44,6 +44,39 @@ pub(crate) fn check(demo: &Demo) -> Result<()> {
     must(format!("recovered and harmless: all ({wrong:?} not)"), wrong.is_empty())
 }
 
+/// A sidecar is stopped and stays so: Docker tries once to start the services that share its network, and gives up. Then the line of the
+/// documentation helps.
+pub(crate) fn a_sidecar_stopped(demo: &Demo) -> Result<()> {
+    demo.project.done(&["stop", "-t", "2", "orders-sidecar"])?;
+    let mut state = String::new();
+    let left = wait_until("orders-v1 to leave", RECOVERY, || {
+        std::thread::sleep(Duration::from_millis(200));
+        state = demo.project.state("orders-v1").map(|(state, _)| state).unwrap_or_default();
+        state.starts_with("exited")
+    });
+    must(format!("the service leaves when its network is gone for long: {state}"), left.is_ok())?;
+    let traffic = Traffic::start(EDGE)?;
+    std::thread::sleep(Duration::from_secs(1));
+    let meanwhile = traffic.end();
+    let only = |kind: Kind, status: u16| {
+        meanwhile
+            .get(&kind)
+            .is_some_and(|outcomes| outcomes.keys().all(|outcome| *outcome == Outcome::Status(status)))
+    };
+    must(
+        "meanwhile 503 with a credential, 401 without",
+        only(Kind::Good, 503) && only(Kind::Anonymous, 401) && only(Kind::Forged, 401),
+    )?;
+    start::up(demo)?;
+    let traffic = Traffic::start(EDGE)?;
+    let well = wait_until("good answers again", RECOVERY, || {
+        let outcomes = traffic.outcomes(Kind::Good);
+        outcomes.len() >= IN_A_ROW
+            && outcomes.iter().rev().take(IN_A_ROW).all(|one| *one == Outcome::Status(200))
+    });
+    must("`up -d` puts it right", well.is_ok())
+}
+
 fn killed(demo: &Demo, service: &str, meanwhile: &[Outcome]) -> Result<()> {
     let traffic = Traffic::start(EDGE)?;
     let well = |since: usize| {

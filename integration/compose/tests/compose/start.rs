@@ -71,8 +71,14 @@ pub(crate) fn up(demo: &Demo) -> Result<()> {
     arguments.extend(services.iter().map(String::as_str));
     let begun = Instant::now();
     let up = demo.project.run(&arguments)?;
-    print!("{}", demo.project.done(&["logs", "--no-color", "prepare"])?);
+    let prepared = demo.project.done(&["logs", "--no-color", "prepare"])?;
+    print!("{prepared}");
     up.succeeded("docker-compose up")?;
+    let folder = if demo.project.has("SLUICE_MODULE_DIR") { "/modules-of-the-host" } else { "/modules" };
+    must(
+        format!("the module comes from {folder}"),
+        prepared.contains(&format!("module: {folder}/sluice.wasm")),
+    )?;
     for service in services.iter().filter(|service| *service != "prepare") {
         healthy(demo, service)?;
     }
@@ -91,4 +97,15 @@ pub(crate) fn healthy(demo: &Demo, service: &str) -> Result<()> {
         last == "running healthy"
     })
     .map_err(|e| Error::Other(format!("{e} (it is {last})")))
+}
+
+/// Containers, volumes and networks of the project that there still are.
+pub(crate) fn left(demo: &Demo) -> Result<Vec<String>> {
+    let mut left = Vec::new();
+    for what in [&["ps", "-aq"][..], &["volume", "ls", "-q"], &["network", "ls", "-q"]] {
+        let filter = ["--filter", "label=com.docker.compose.project=sluice-compose-test"];
+        let ids = demo.engine.docker(&[what, &filter].concat())?;
+        left.extend(ids.lines().map(str::to_owned));
+    }
+    Ok(left)
 }
