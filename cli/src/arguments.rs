@@ -272,7 +272,7 @@ pub struct RenderWasmPluginArguments {
     #[arg(long, value_name = "SECRET")]
     pub pull_secret: Option<String>,
     /// Print only name and document, as a patch for a WasmPlugin that has the rest
-    #[arg(long, conflicts_with_all = ["image", "url", "sha256", "selector", "gateway", "pull_policy", "pull_secret", "priority"])]
+    #[arg(long, conflicts_with_all = ["image", "url", "sha256", "selector", "gateway", "pull_policy", "pull_secret", "phase", "priority", "fail_strategy"])]
     pub patch: bool,
 }
 
@@ -305,7 +305,7 @@ pub struct RenderEnvoyFilterArguments {
     #[arg(long)]
     pub access_log: bool,
     /// Leave module and document out: they come by a WasmPlugin
-    #[arg(long, conflicts_with_all = ["image", "url", "sha256"])]
+    #[arg(long, conflicts_with_all = ["image", "url", "sha256", "position", "restart_interval"])]
     pub beside_wasm_plugin: bool,
 }
 

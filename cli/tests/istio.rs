@@ -104,6 +104,8 @@ fn what_istio_would_refuse_or_not_verify_is_refused_with_what_to_do() {
         ("wasm-plugin policy.yaml --url file://sluice.wasm", "file:///…"),
         ("wasm-plugin policy.yaml --image sluice:1 --url file:///x", "cannot be used with"),
         ("wasm-plugin policy.yaml --image sluice:1 --patch", "cannot be used with"),
+        ("wasm-plugin policy.yaml --patch --fail-strategy FAIL_OPEN", "cannot be used with"),
+        ("wasm-plugin policy.yaml --image localhost:5000/sluice:", "the tag behind `:` is missing"),
         ("wasm-plugin policy.yaml --image sluice:1 -l app", "KEY=VALUE"),
         ("wasm-plugin policy.yaml --image sluice:1 -l app=*", "no patterns"),
         ("wasm-plugin policy.yaml --image sluice:1 -n Shop", "lower-case"),

@@ -121,6 +121,9 @@ impl Module {
             }
         }
         let tag = tagged.rsplit('/').next().and_then(|name| name.split_once(':')).map(|(_, tag)| tag);
+        if tag == Some("") {
+            return Err(Failure::new(format!("--image {image}: the tag behind `:` is missing")));
+        }
         let warning = match (digest.or(sha256.as_deref()), tag) {
             (None, None | Some("latest")) => Some(format!(
                 "--image {image} names no release: every change of this resource may bring another module; name a tag, or better a digest (@sha256:…)"

@@ -4,7 +4,7 @@
 //! Blocks of ```` ```sh ```` are run, one after the other, in one shell. In blocks of ```` ```console ```` each line after `$ ` is run, and must print what stands
 //! below it. All else is for the reader.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::arithmetic_side_effects, reason = "tests")]
 
 mod common;
 
