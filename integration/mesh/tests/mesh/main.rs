@@ -9,6 +9,7 @@ mod delivery;
 mod failures;
 mod order;
 mod placement;
+mod shipped;
 mod update;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,6 +40,8 @@ const SCENARIOS: &[Scenario] = &scenarios![
     placement::a_module_of_one_filter_beside_the_suite,
     placement::variables_of_the_vm_do_no_harm,
     update::under_load_no_request_is_decided_wrongly,
+    shipped::the_overlays_protect_the_shop,
+    shipped::an_envoy_filter_in_place_of_a_plugin,
     beside::authorization_policy_both_must_agree,
     beside::request_authentication_verifies_and_sluice_decides,
     beside::a_fault_of_istio_aborts_at_the_caller,
