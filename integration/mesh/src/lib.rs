@@ -6,6 +6,7 @@
 
 pub mod world;
 
+mod edge;
 mod istiod;
 mod mesh;
 mod network;
@@ -14,6 +15,7 @@ mod registry;
 mod service;
 mod workload;
 
+pub use edge::Edge;
 pub use istiod::{Istiod, ROOT_NAMESPACE, TRUST_DOMAIN};
 pub use mesh::{Applied, Mesh};
 pub use network::{Namespace, Network, WORLD};

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sluice_integration::{Answer, Error, Process, Request, Result, envoy_binary, module, tools};
+use sluice_integration::{Answer, Error, Process, Request, Result, document, envoy_binary, module, repository_root, tools};
 use sluice_kubernetes_test::ApiServer;
 
 use crate::istiod::NAME;
@@ -36,6 +36,8 @@ pub enum Role {
     Sidecar,
     /// On its own, at the mesh's border.
     Gateway,
+    /// There is no proxy of Istio's: the agent only fetches certificates, into `certs` of the workload's folder.
+    Certificates,
 }
 
 /// What a workload is to be.
@@ -95,6 +97,7 @@ impl Workload {
                 let setting = Path::new("/proc/sys/net/ipv4/ip_unprivileged_port_start");
                 std::fs::write(setting, "0").map_err(|e| Error::file("can't write", setting, e))
             })?,
+            Role::Certificates => {}
         }
         let agent = start_agent(&plan, &namespace, &directory)?;
         Ok(Self { plan, agent, namespace, directory })
@@ -102,6 +105,12 @@ impl Workload {
 
     /// Waits until the agent says that its Envoy has its configuration.
     pub fn wait_ready(&mut self, world: &Namespace) -> Result<()> {
+        if self.plan.role == Role::Certificates {
+            // The last of the files that it writes.
+            let files = ["key.pem", "cert-chain.pem", "root-cert.pem"].map(|file| self.directory.join("certs").join(file));
+            let written = || files.iter().all(|file| std::fs::metadata(file).is_ok_and(|file| file.len() > 0));
+            return self.agent.wait_ready(START, written);
+        }
         let status = format!("{}:15021", self.namespace.address());
         self.agent.wait_ready(START, || {
             world.send(&status, &Request::get("/healthz/ready")).is_ok_and(|answer| answer.status == 200)
@@ -214,7 +223,7 @@ fn create_pod(plan: &Plan, namespace: &Namespace, api: &ApiServer) -> Result<()>
 
 /// What Kubernetes would mount into the proxy's container, at paths below the working folder.
 fn lay_out(plan: &Plan, api: &ApiServer, directory: &Path) -> Result<()> {
-    for folder in ["var/run/secrets/tokens", "var/run/secrets/istio", "etc/istio/proxy", "data"] {
+    for folder in ["var/run/secrets/tokens", "var/run/secrets/istio", "etc/istio/proxy", "data", "certs"] {
         let folder = directory.join(folder);
         std::fs::create_dir_all(&folder).map_err(|e| Error::file("can't create", &folder, e))?;
     }
@@ -232,6 +241,9 @@ fn lay_out(plan: &Plan, api: &ApiServer, directory: &Path) -> Result<()> {
     };
     write("var/run/secrets/tokens/istio-token", token.trim())?;
     write("var/run/secrets/istio/root-cert.pem", &authority)?;
+    let tags = repository_root().join("envoy-configs/istio/stats-tags/config-map.yaml");
+    let tags = std::fs::read_to_string(&tags).map_err(|e| Error::file("can't read", &tags, e))?;
+    write("custom_bootstrap.json", document::from_yaml(&tags)?["data"]["custom_bootstrap.json"].as_str().unwrap_or_default())?;
     // A module in the proxy's own file system, as an image of the proxy or a volume would bring it.
     let module = module()?;
     std::fs::copy(&module, directory.join("sluice.wasm")).map_err(|e| Error::file("can't copy", &module, e))?;
@@ -272,7 +284,7 @@ fn start_agent(plan: &Plan, namespace: &Namespace, directory: &Path) -> Result<P
     let directory = directory.canonicalize().map_err(|e| Error::file("can't find", directory, e))?;
     let mut command = namespace.command(Path::new(ISTIO_HOME).join("bin/pilot-agent"));
     let role = match plan.role {
-        Role::Sidecar => "sidecar",
+        Role::Sidecar | Role::Certificates => "sidecar",
         Role::Gateway => "router",
     };
     command.args(["proxy", role, "--domain", &format!("{}.svc.cluster.local", plan.namespace)]);
@@ -302,9 +314,14 @@ fn start_agent(plan: &Plan, namespace: &Namespace, directory: &Path) -> Result<P
         // A bootstrap extension of Istio's own Envoy.
         ("PEER_METADATA_DISCOVERY", "false"),
         ("PROXY_CONFIG", &proxy_config.to_string()),
+        // As the annotation sidecar.istio.io/bootstrapOverride has it: labels for our metrics.
+        ("ISTIO_BOOTSTRAP_OVERRIDE", &format!("{ISTIO_HOME}/custom_bootstrap.json")),
         // docker-registry speaks plain HTTP here.
         ("WASM_INSECURE_REGISTRIES", &format!("{WORLD}:5000")),
     ]);
+    if plan.role == Role::Certificates {
+        command.env("DISABLE_ENVOY", "true").env("OUTPUT_CERTS", format!("{ISTIO_HOME}/certs"));
+    }
     become_proxy(&mut command, &directory)?;
     Process::start("agent", command, &directory)
 }

@@ -8,17 +8,10 @@ use sluice_integration::tokens::{self, Token};
 use sluice_integration::{Error, Reply, Request, Result, wait_until};
 use sluice_mesh_test::{Mesh, Plugin};
 
-use crate::asserts::{CLIENT_READS, SOON, client_may_only_read, wait_for_status};
+use crate::asserts::{CLIENT_READS, SOON, client_may_only_read, decisions, wait_for_status};
 
 fn at_inventory(policy: &str) -> Result<Plugin> {
     Ok(Plugin::new("sluice", policy)?.on("inventory").server())
-}
-
-/// How often `inventory`'s Sluice has given that reason, as Prometheus would see it. Counts arrive within a second.
-fn decisions(mesh: &Mesh, workload: &str, reason: &str) -> Result<u64> {
-    let metrics = mesh.workload(workload).metrics()?;
-    let lines = metrics.lines().filter(|line| line.starts_with("sluice_decisions") && line.contains(reason));
-    Ok(lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum())
 }
 
 /// AuthorizationPolicy: both must agree. A plugin in AUTHN or AUTHZ speaks first; what it lets through, Istio may still deny.
@@ -129,9 +122,10 @@ fault:
 "#;
     let _applied = mesh.install(&at_inventory(policy)?)?;
     let ask = |path: &str| Ok::<u16, Error>(mesh.call("client", "inventory", &Request::get(path))?.status);
+    let of = |section: &str, reason: &str| decisions(&mesh.workload("inventory").metrics()?, section, "denied", reason);
     // The last request of a round says that the counts of those before it have arrived.
     let round = |marker: &str| -> Result<(u64, u64)> {
-        let counts = || Ok::<_, Error>((decisions(mesh, "inventory", "away")?, decisions(mesh, "inventory", "refused")?));
+        let counts = || Ok::<_, Error>((of("fault", "aborted.rule:away")?, of("authz", "denied.rule:refused")?));
         let before = counts()?;
         assert_eq!((ask("/away")?, ask("/refused")?), (503, 403), "{marker}");
         wait_until(&format!("the count of what was refused, {marker}"), SOON, || counts().is_ok_and(|now| now.1 > before.1))?;

@@ -6,6 +6,7 @@
 mod asserts;
 mod beside;
 mod delivery;
+mod edge;
 mod failures;
 mod order;
 mod placement;
@@ -40,6 +41,7 @@ const SCENARIOS: &[Scenario] = &scenarios![
     placement::a_module_of_one_filter_beside_the_suite,
     placement::variables_of_the_vm_do_no_harm,
     update::under_load_no_request_is_decided_wrongly,
+    edge::one_request_passes_edge_and_three_sidecars,
     shipped::the_overlays_protect_the_shop,
     shipped::an_envoy_filter_in_place_of_a_plugin,
     beside::authorization_policy_both_must_agree,

@@ -10,7 +10,7 @@ use sluice_integration::tokens::Token;
 use sluice_integration::{Answer, Request, Result, repository_root, wait_until};
 use sluice_mesh_test::{Mesh, REGISTRY};
 
-use crate::asserts::{SOON, wait_for_status};
+use crate::asserts::{SOON, decisions, wait_for_status};
 use crate::delivery::VERSION;
 
 /// Applies an overlay of `envoy-configs/istio`, its image from the test's registry.
@@ -22,7 +22,7 @@ fn overlay(mesh: &Mesh, name: &str) -> Result<String> {
 }
 
 /// Lines of a workload's JSON access log that have this path.
-fn access_log(mesh: &Mesh, workload: &str, path: &str) -> Vec<Value> {
+pub(crate) fn access_log(mesh: &Mesh, workload: &str, path: &str) -> Vec<Value> {
     let log = mesh.workload(workload).log();
     let entries = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     entries.filter(|entry| entry["path"] == path).collect()
@@ -90,17 +90,17 @@ pub(crate) fn the_overlays_protect_the_shop(mesh: &Mesh) -> Result<()> {
         assert_eq!(refused(answer), (403, "authz.denied.default".to_owned()), "{app}");
     }
     // And the decisions of both layers in what Prometheus is given.
-    for (workload, reason) in [("gateway", "authn"), ("inventory", "allowed_rule_orders_reads")] {
+    for (workload, reason) in [("gateway", "allowed.rule:read"), ("inventory", "allowed.rule:orders-reads")] {
         wait_until(&format!("{reason} in the metrics of {workload}"), SOON, || {
-            let metrics = mesh.workload(workload).metrics().unwrap_or_default();
-            metrics.lines().any(|line| line.starts_with("sluice_decisions") && line.contains(reason))
+            let metrics = mesh.workload(workload).metrics();
+            metrics.and_then(|metrics| decisions(&metrics, "authz", "allowed", reason)).is_ok_and(|count| count > 0)
         })?;
     }
     Ok(())
 }
 
 /// The values of a header in what a service has echoed.
-fn header(echo: &Value, name: &str) -> Vec<String> {
+pub(crate) fn header(echo: &Value, name: &str) -> Vec<String> {
     let headers = echo["headers"].as_array().into_iter().flatten();
     headers.filter(|pair| pair[0] == name).filter_map(|pair| pair[1].as_str().map(str::to_owned)).collect()
 }
