@@ -15,6 +15,9 @@ const START: Duration = Duration::from_secs(60);
 /// Networks for the containers, in a namespace where nothing else has any.
 const NETWORKS: &str = "base=10.213.0.0/16,size=24";
 
+/// Where the containers' control groups are.
+const CONTROL_GROUP: &str = "/sluice-compose-test";
+
 /// A Docker Engine.
 pub struct Engine {
     address: Option<String>,
@@ -45,12 +48,15 @@ impl Engine {
             return Ok(Self { address: None, own: None });
         }
         let lock = lock(folder)?;
+        remove_control_groups();
         let _ = fs::remove_dir_all(folder);
         fs::create_dir_all(folder).map_err(|e| Error::file("can't create", folder, e))?;
         let address = format!("unix://{}/docker.sock", isolation::RUN);
         let mut command = Command::new(tools::find("dockerd")?);
         command
             .args(["--host", &address, "--bridge", "none", "--default-address-pool", NETWORKS])
+            // The other way asks systemd, which is not in these namespaces.
+            .args(["--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", CONTROL_GROUP])
             .args(["--exec-root", "/run/docker", "--pidfile", "/run/docker.pid", "--log-level", "error"])
             .arg("--data-root")
             .arg(folder.join("data"));
@@ -100,8 +106,23 @@ impl Drop for Engine {
         if let Some(mut own) = self.own.take() {
             own.process.stop();
             isolation::end_all_others();
+            remove_control_groups();
             let _ = fs::remove_dir_all(&own.folder);
         }
+    }
+}
+
+/// Removes the control groups of containers that are no more: the engine leaves them when it is killed. Version 1 has a folder for
+/// each controller, version 2 one for all. What is in use can't be removed.
+fn remove_control_groups() {
+    let name = CONTROL_GROUP.trim_start_matches('/');
+    let root = Path::new("/sys/fs/cgroup");
+    let controllers = fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
+    for group in controllers.chain([root.to_owned()]).map(|folder| folder.join(name)) {
+        for container in fs::read_dir(&group).into_iter().flatten().flatten() {
+            let _ = fs::remove_dir(container.path());
+        }
+        let _ = fs::remove_dir(&group);
     }
 }
 

@@ -18,16 +18,14 @@ const INSIDE: &str = "SLUICE_COMPOSE_TEST_INSIDE";
 /// Where the engine's sockets and state are: a file system in memory that only the test sees.
 pub const RUN: &str = "/run";
 
-/// Makes this process (which must have one thread only) the same test within namespaces of its own; does nothing if it is there.
+/// Makes this process (which must have one thread only) the parent of the same test within namespaces of its own, and ends with its
+/// status; within them it only makes itself at home.
 ///
 /// # Errors
 /// When that is not possible: it takes root.
 pub fn enter() -> Result<()> {
     if std::env::var_os(INSIDE).is_some() {
-        run(Command::new("ip").args(["link", "set", "lo", "up"]))?.succeeded("bringing loopback up")?;
-        run(Command::new("mount").args(["-t", "tmpfs", "-o", "mode=0755", "tmpfs", RUN]))?
-            .succeeded("mounting a file system in memory")?;
-        return Ok(());
+        return make_yourself_at_home();
     }
     // SAFETY: a plain system call.
     if unsafe { libc::geteuid() } != 0 {
@@ -36,14 +34,39 @@ pub fn enter() -> Result<()> {
                 .to_owned(),
         ));
     }
+    // SAFETY: a plain system call. The process namespace is for children only: the next one is its first process.
+    if unsafe { libc::unshare(libc::CLONE_NEWNET | libc::CLONE_NEWNS | libc::CLONE_NEWPID) } != 0 {
+        let error = std::io::Error::last_os_error();
+        return Err(Error::Other(format!(
+            "can't make namespaces ({error}): name a running engine with DOCKER_HOST"
+        )));
+    }
     let this = std::env::current_exe().map_err(|e| Error::Other(format!("can't find this program: {e}")))?;
-    let error = Command::new("unshare")
-        .args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"])
-        .arg(this)
-        .args(std::env::args_os().skip(1))
-        .env(INSIDE, "1")
-        .exec();
-    Err(Error::Other(format!("can't start unshare (package util-linux): {error}")))
+    let mut inside = Command::new(this);
+    inside.args(std::env::args_os().skip(1)).env(INSIDE, "1");
+    // SAFETY: between fork and exec only one system call is made. When this process ends, however that happens, so does the child,
+    // and with it all processes of its namespace.
+    unsafe {
+        inside.pre_exec(|| {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            Ok(())
+        });
+    }
+    let status = inside.status().map_err(|e| Error::Other(format!("can't start this program again: {e}")))?;
+    std::process::exit(status.code().unwrap_or(1));
+}
+
+/// Mounts that only the test sees, processes of its namespace in `/proc`, and loopback.
+fn make_yourself_at_home() -> Result<()> {
+    for (what, program, arguments) in [
+        ("keeping mounts to itself", "mount", &["--make-rprivate", "/"][..]),
+        ("mounting /proc", "mount", &["-t", "proc", "proc", "/proc"]),
+        ("mounting a file system in memory", "mount", &["-t", "tmpfs", "-o", "mode=0755", "tmpfs", RUN]),
+        ("bringing loopback up", "ip", &["link", "set", "lo", "up"]),
+    ] {
+        run(Command::new(program).args(arguments))?.succeeded(what)?;
+    }
+    Ok(())
 }
 
 /// Ends all other processes of the namespace, so that the test's folder can be removed.
