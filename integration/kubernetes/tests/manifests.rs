@@ -11,8 +11,12 @@
 
 mod common;
 
+use std::process::Command;
+use std::time::Duration;
+
 use common::{documents, file, kustomize, sluice, value};
 use serde_json::Value;
+use sluice_integration::{Client, Process, Request, envoy_binary, ports};
 use sluice_kubernetes_test::ApiServer;
 
 const IMAGE: &str = "oci://ghcr.io/sluice/sluice:0.1.0";
@@ -82,6 +86,32 @@ fn the_labels_in_a_mesh_are_those_of_the_edge() {
         );
         assert!(edge.contains(&line), "{line}");
     }
+}
+
+/// Istio's agent hands Envoy the file of `sidecar.istio.io/bootstrapOverride` as `--config-yaml`, which is merged into its own bootstrap.
+#[test]
+fn envoy_takes_the_labels_beside_those_of_its_own_bootstrap() {
+    let map = value(&file("envoy-configs/istio/stats-tags/config-map.yaml"));
+    let admin = ports::free();
+    let folder = tempfile::tempdir().unwrap();
+    let bootstrap = folder.path().join("envoy.yaml");
+    let own = format!(
+        "admin: {{ address: {{ socket_address: {{ address: 127.0.0.1, port_value: {admin} }} }} }}\nstats_config: {{ stats_tags: [{{ tag_name: own, regex: '^own(\\.(.+))' }}] }}\n"
+    );
+    std::fs::write(&bootstrap, own).unwrap();
+    let mut command = Command::new(envoy_binary().unwrap());
+    command.arg("-c").arg(&bootstrap).args(["--disable-hot-restart", "--log-level", "error"]);
+    command.arg("--config-yaml").arg(map["data"]["custom_bootstrap.json"].as_str().unwrap());
+    let mut envoy = Process::start("envoy", command, folder.path()).unwrap();
+    let dump = || Client::new(admin).send(&Request::get("/config_dump")).ok();
+    envoy.wait_ready(Duration::from_secs(60), || dump().is_some_and(|answer| answer.status == 200)).unwrap();
+    let text = dump().unwrap().text();
+    let tags: Vec<&str> =
+        text.lines().filter_map(|line| line.trim().strip_prefix("\"tag_name\": \"")).collect();
+    assert_eq!(
+        tags,
+        ["own\",", "section\",", "outcome\",", "reason\",", "code_class\",", "provider\",", "consumer\","]
+    );
 }
 
 #[test]
