@@ -59,5 +59,7 @@ find_compose_services() {
         dockerd=docker.io docker-compose=docker-compose
     need_programs "The test of docker-compose.yml needs Redis and Prometheus" redis-server=redis-server prometheus=prometheus
     go_programs ratelimit "the rate-limit service" ratelimit=github.com/envoyproxy/ratelimit/src/service_cmd
+    # The other version that docker-compose.yml is for.
+    go_programs compose "Docker Compose v2 (takes some minutes)" docker-compose-v2=github.com/docker/compose/v2/cmd
     find_jaeger
 }
