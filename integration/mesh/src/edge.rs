@@ -4,19 +4,27 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sluice_integration::{
-    Answer, Error, Process, Request, Result, discovery_response, document, envoy_binary, module, repository_root,
+    Answer, Error, Process, Request, Result, discovery_response, document, envoy_binary, module,
+    repository_root,
 };
 
 use crate::istiod::TRUST_DOMAIN;
 use crate::mesh::Mesh;
+use crate::plan::{Plan, Role, SHOP};
 use crate::service::PORT;
-use crate::workload::{Plan, Role, SHOP, Workload};
+use crate::workload::Workload;
 
 const START: Duration = Duration::from_secs(60);
 
 /// The identity of the edge, by which the sidecars know it.
-const PLAN: Plan =
-    Plan { name: "edge", namespace: SHOP, account: "edge", app: "edge", version: "v1", role: Role::Certificates };
+const PLAN: Plan = Plan {
+    name: "edge",
+    namespace: SHOP,
+    account: "edge",
+    app: "edge",
+    version: "v1",
+    role: Role::Certificates,
+};
 
 /// A stock Envoy with the shipped configuration of the edge, in a namespace of its own. No agent configures it; one fetches its
 /// certificate from istiod, as it would for any program that speaks mutual TLS by itself.
@@ -30,8 +38,10 @@ impl Edge {
     pub fn start(mesh: &Mesh) -> Result<Self> {
         let mut workload = Workload::start(PLAN, mesh.network(), mesh.api(), mesh.directory())?;
         workload.wait_ready(mesh.world())?;
-        let directory =
-            workload.directory().canonicalize().map_err(|e| Error::file("can't find", workload.directory(), e))?;
+        let directory = workload
+            .directory()
+            .canonicalize()
+            .map_err(|e| Error::file("can't find", workload.directory(), e))?;
 
         let filter = directory.join("policy.ecds.yaml");
         let policy = document::from_yaml(&read("envoy-configs/edge/policy.yaml")?)?.to_string();
@@ -40,7 +50,13 @@ impl Edge {
         write(&bootstrap, &bootstrap_of(mesh, &directory, &filter)?)?;
 
         let mut command = workload.namespace().command(envoy_binary()?);
-        command.arg("-c").arg(&bootstrap).args(["--disable-hot-restart", "--concurrency", "1", "-l", "warning"]);
+        command.arg("-c").arg(&bootstrap).args([
+            "--disable-hot-restart",
+            "--concurrency",
+            "1",
+            "-l",
+            "warning",
+        ]);
         let mut envoy = Process::start("envoy", command, &directory)?;
         envoy.wait_ready(START, || {
             workload
@@ -86,7 +102,9 @@ fn bootstrap_of(mesh: &Mesh, directory: &Path, filter: &Path) -> Result<String> 
         ("spiffe://sluice.demo/", format!("spiffe://{TRUST_DOMAIN}/")),
     ] {
         if !text.contains(documented) {
-            return Err(Error::Other(format!("envoy-configs/edge/envoy.yaml has no {documented:?} any more")));
+            return Err(Error::Other(format!(
+                "envoy-configs/edge/envoy.yaml has no {documented:?} any more"
+            )));
         }
         text = text.replace(documented, &here);
     }

@@ -58,7 +58,9 @@ impl Istiod {
         ]);
         let mut process = Process::start("istiod", command, &directory)?;
         process.wait_ready(START, || {
-            world.send(&format!("{WORLD}:8080"), &Request::get("/ready")).is_ok_and(|answer| answer.status == 200)
+            world
+                .send(&format!("{WORLD}:8080"), &Request::get("/ready"))
+                .is_ok_and(|answer| answer.status == 200)
         })?;
         Ok(Self { process, directory })
     }

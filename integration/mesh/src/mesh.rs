@@ -3,19 +3,22 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use sluice_integration::{Answer, Error, Request, Result, repository_root, wait_until};
+use serde_json::Value;
+use sluice_integration::{Answer, Request, Result, wait_until};
 use sluice_kubernetes_test::ApiServer;
 
+use crate::applied::Applied;
+use crate::endpoints;
 use crate::istiod::{Istiod, ROOT_NAMESPACE};
 use crate::network::{Namespace, Network};
+use crate::plan::{INGRESS, Plan, Role, SHOP};
 use crate::plugin::Plugin;
 use crate::registry::Registry;
 use crate::service::{PORT, Service};
-use crate::workload::{INGRESS, Plan, Role, SHOP, Workload};
+use crate::workload::Workload;
 
 /// How long istiod, an agent and its Envoy may take until a change is in effect.
-const PROPAGATION: Duration = Duration::from_secs(60);
+pub(crate) const PROPAGATION: Duration = Duration::from_secs(60);
 
 /// What runs in the mesh.
 const PLANS: [Plan; 5] = [
@@ -49,12 +52,9 @@ pub struct Mesh {
 }
 
 impl Mesh {
-    /// Starts it, telling each step to `progress`.
-    pub fn start(mut progress: impl FnMut(&str)) -> Result<Self> {
-        let parent = repository_root().join("target/integration");
-        sweep(&parent);
-        let directory = parent.join(format!("istio-mesh-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).map_err(|e| Error::file("can't create", &directory, e))?;
+    /// Starts it, its files in `directory`, telling each step to `progress`.
+    pub fn start(directory: &Path, mut progress: impl FnMut(&str)) -> Result<Self> {
+        let directory = directory.to_owned();
 
         let network = Network::create()?;
         let world = network.world()?;
@@ -70,7 +70,8 @@ impl Mesh {
         api.apply(STRICT)?;
         // istiod publishes its authority in every namespace, a moment after it has started.
         for namespace in [SHOP, INGRESS] {
-            let authority = ["wait", "--for=create", "--timeout=60s", "configmap/istio-ca-root-cert", "-n", namespace];
+            let authority =
+                ["wait", "--for=create", "--timeout=60s", "configmap/istio-ca-root-cert", "-n", namespace];
             api.kubectl(&authority)?;
         }
 
@@ -86,7 +87,7 @@ impl Mesh {
         }
         let mut addresses = Vec::new();
         for app in ["orders", "inventory"] {
-            addresses.push((app, publish(app, &workloads, &api)?));
+            addresses.push((app, endpoints::publish(app, &workloads, &api)?));
         }
         for workload in &mut workloads {
             workload.wait_ready(&world)?;
@@ -146,7 +147,9 @@ impl Mesh {
     pub fn service(&self, workload: &str) -> &Service {
         let names = PLANS.iter().filter(|plan| plan.role == Role::Sidecar).map(|plan| plan.name);
         let position = names.into_iter().position(|name| name == workload);
-        position.and_then(|position| self.services.get(position)).unwrap_or_else(|| panic!("no service {workload}"))
+        position
+            .and_then(|position| self.services.get(position))
+            .unwrap_or_else(|| panic!("no service {workload}"))
     }
 
     /// All workloads.
@@ -176,7 +179,7 @@ impl Mesh {
     /// Applies documents, which are deleted when what this gives is dropped.
     pub fn apply(&self, documents: &str) -> Result<Applied<'_>> {
         self.api.apply(documents)?;
-        Ok(Applied { mesh: self, documents: documents.to_owned() })
+        Ok(Applied::new(self, documents))
     }
 
     /// Waits until every workload has the configuration that it had in the beginning, and no connection is left from before.
@@ -208,88 +211,12 @@ impl Mesh {
     }
 }
 
-/// What was applied to the API server for a while: deleted when this is dropped.
-pub struct Applied<'mesh> {
-    mesh: &'mesh Mesh,
-    documents: String,
-}
-
-impl Applied<'_> {
-    /// Deletes it now, and waits until every workload has the configuration that it had in the beginning: for the last thing
-    /// that was applied.
-    pub fn remove(mut self) -> Result<()> {
-        self.delete()?;
-        self.mesh.wait_until_as_before()
-    }
-
-    /// Deletes it now, and waits until no workload has the plugin of that name: where other things stay applied.
-    pub fn remove_plugin(mut self, plugin: &str) -> Result<()> {
-        self.delete()?;
-        for workload in &self.mesh.workloads {
-            wait_until(&format!("{} without {plugin}", workload.plan().name), PROPAGATION, || {
-                !workload.has_plugin(plugin) && workload.is_settled()
-            })?;
-        }
-        Ok(())
-    }
-
-    fn delete(&mut self) -> Result<()> {
-        let documents = std::mem::take(&mut self.documents);
-        if !documents.is_empty() {
-            self.mesh.api.delete(&documents)?;
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Applied<'_> {
-    fn drop(&mut self) {
-        if let Err(error) = self.delete() {
-            eprintln!("can't clean up: {error}");
-        }
-    }
-}
-
 const STRICT: &str = "
 apiVersion: security.istio.io/v1
 kind: PeerAuthentication
 metadata: { name: default, namespace: istio-system }
 spec: { mtls: { mode: STRICT } }
 ";
-
-/// A Service, and the endpoints that Kubernetes' controllers would find for it; gives the Service's address.
-fn publish(app: &str, workloads: &[Workload], api: &ApiServer) -> Result<String> {
-    let port = json!({ "name": "http", "port": PORT, "protocol": "TCP" });
-    api.apply(
-        &json!({
-            "apiVersion": "v1", "kind": "Service",
-            "metadata": { "name": app, "namespace": SHOP, "labels": { "app": app } },
-            "spec": { "selector": { "app": app }, "ports": [port] },
-        })
-        .to_string(),
-    )?;
-    let endpoints: Vec<_> = workloads
-        .iter()
-        .filter(|workload| workload.plan().app == app)
-        .map(|workload| {
-            json!({
-                "addresses": [workload.namespace().address().to_string()],
-                "conditions": { "ready": true },
-                "targetRef": { "kind": "Pod", "name": workload.plan().name, "namespace": SHOP },
-            })
-        })
-        .collect();
-    api.apply(
-        &json!({
-            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-            "metadata": { "name": app, "namespace": SHOP, "labels": { "kubernetes.io/service-name": app } },
-            "ports": [port], "endpoints": endpoints,
-        })
-        .to_string(),
-    )?;
-    let address = api.kubectl(&["get", "service", app, "-n", SHOP, "-o", "jsonpath={.spec.clusterIP}"])?;
-    Ok(format!("{}:{PORT}", address.trim()))
-}
 
 /// The configuration of a workload once nothing more comes.
 fn settled_configuration(workload: &Workload) -> Result<Value> {
@@ -302,15 +229,4 @@ fn settled_configuration(workload: &Workload) -> Result<Value> {
         same
     })?;
     Ok(last)
-}
-
-/// Removes the folders of tests that were killed.
-fn sweep(parent: &Path) {
-    for entry in std::fs::read_dir(parent).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let pid = name.to_str().and_then(|name| name.strip_prefix("istio-mesh-"));
-        if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
-            let _ = std::fs::remove_dir_all(entry.path());
-        }
-    }
 }

@@ -8,23 +8,15 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::{Duration, Instant};
 
-use http_body_util::{BodyExt, Full};
-use hyper::body::Bytes;
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
 use sluice_integration::{Answer, Error, Request, Result, tools};
 use tokio::runtime::Runtime;
 
+use crate::http::{self, HttpClient, send};
 use crate::world::run;
 
 /// The world's own address on the bridge: where workloads find istiod and the registry.
 pub const WORLD: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
-
-/// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The bridge that joins the workloads, in the world that [`crate::world::enter`] made.
 pub struct Network {
@@ -38,7 +30,7 @@ pub struct Namespace {
     name: String,
     address: Ipv4Addr,
     handle: Option<File>,
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: HttpClient,
     runtime: Runtime,
 }
 
@@ -85,9 +77,7 @@ impl Namespace {
             });
         }
         let runtime = builder.build().map_err(|e| Error::Other(format!("can't start a runtime: {e}")))?;
-        // Each request has a connection of its own: one that is kept would be served by a listener that was replaced.
-        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build_http();
-        Ok(Self { name: name.to_owned(), address, handle, client, runtime })
+        Ok(Self { name: name.to_owned(), address, handle, client: http::client(), runtime })
     }
 
     /// Its name.
@@ -153,7 +143,7 @@ impl Namespace {
     }
 
     /// What [`Namespace::send`] sends with, for a task that was spawned here.
-    pub(crate) fn client(&self) -> Client<HttpConnector, Full<Bytes>> {
+    pub(crate) fn client(&self) -> HttpClient {
         self.client.clone()
     }
 }
@@ -166,35 +156,6 @@ fn enter(descriptor: i32) -> std::io::Result<()> {
     } else {
         Err(std::io::Error::last_os_error())
     }
-}
-
-pub(crate) async fn send(
-    client: Client<HttpConnector, Full<Bytes>>,
-    to: String,
-    request: Request,
-) -> Result<Answer> {
-    let started = Instant::now();
-    let failed = |e: &dyn std::fmt::Display| {
-        Error::Other(format!("{} {} at {to}: {e}", request.method, request.path))
-    };
-    let mut built =
-        hyper::Request::builder().method(request.method.as_str()).uri(format!("http://{to}{}", request.path));
-    for (name, value) in &request.headers {
-        built = built.header(name.as_str(), value.as_slice());
-    }
-    let built = built.body(Full::new(Bytes::from(request.body.clone()))).map_err(|e| failed(&e))?;
-    let exchange = async {
-        let response = client.request(built).await.map_err(|e| {
-            failed(&std::error::Error::source(&e).map_or(e.to_string(), ToString::to_string))
-        })?;
-        let (head, body) = response.into_parts();
-        let body = body.collect().await.map_err(|e| failed(&e))?.to_bytes().to_vec();
-        let text = |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-        let headers =
-            head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-        Ok(Answer { status: head.status.as_u16(), headers, body, took: started.elapsed() })
-    };
-    tokio::time::timeout(PATIENCE, exchange).await.map_err(|_| failed(&"no answer in time"))?
 }
 
 fn ip(arguments: &[&str]) -> Result<String> {

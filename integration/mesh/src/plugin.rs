@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use sluice_integration::{Result, document};
 
-use crate::workload::{INGRESS, Plan, Role, SHOP};
+use crate::plan::{INGRESS, Plan, Role, SHOP};
 
 /// The place of the module in each proxy's own file system.
 pub const MODULE_FILE: &str = "file:///var/lib/istio/sluice.wasm";

@@ -48,7 +48,9 @@ impl Registry {
         command.arg("serve").arg(&configuration);
         let mut process = Process::start("registry", command, &self.directory)?;
         process.wait_ready(Duration::from_secs(30), || {
-            world.send(&format!("{WORLD}:5000"), &Request::get("/v2/")).is_ok_and(|answer| answer.status == 200)
+            world
+                .send(&format!("{WORLD}:5000"), &Request::get("/v2/"))
+                .is_ok_and(|answer| answer.status == 200)
         })?;
         self.replace(Some(process));
         Ok(())
@@ -57,8 +59,10 @@ impl Registry {
     /// Fills it with the images that `make images` has made, as `make push` does.
     pub fn push_images(&self) -> Result<()> {
         let images = repository_root().join("dist/images");
-        let push = Push { crane: tools::find("crane")?, registry: format!("{REGISTRY}/sluice"), insecure: true };
-        push.all(&images, &mut std::io::sink()).map_err(|e| Error::Other(format!("{e}: run `make images` first")))
+        let push =
+            Push { crane: tools::find("crane")?, registry: format!("{REGISTRY}/sluice"), insecure: true };
+        push.all(&images, &mut std::io::sink())
+            .map_err(|e| Error::Other(format!("{e}: run `make images` first")))
     }
 
     /// The digest that the registry gives for a tag of an image, as `sha256:…`.

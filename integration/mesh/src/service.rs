@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use sluice_integration::{Answer, Error, Received, Reply, Request, Result};
 use tokio::net::TcpListener;
 
-use crate::network::{Namespace, send};
+use crate::http::{HttpClient, send};
+use crate::network::Namespace;
 
 /// The port of every service.
 pub const PORT: u16 = 8080;
@@ -33,10 +34,7 @@ struct Shared {
     name: String,
     received: Mutex<Vec<Received>>,
     instead: Mutex<Option<Arc<Answerer>>>,
-    client: hyper_util::client::legacy::Client<
-        hyper_util::client::legacy::connect::HttpConnector,
-        Full<Bytes>,
-    >,
+    client: HttpClient,
 }
 
 impl Service {
@@ -93,7 +91,9 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         connections.spawn(async move {
             let service = service_fn(move |request| answer(request, shared.clone()));
             // A client that goes away is nothing to report.
-            let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+            let _ = auto::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
         });
     }
 }
@@ -103,8 +103,11 @@ async fn answer(
     shared: Arc<Shared>,
 ) -> std::result::Result<hyper::Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
-    let mut headers: Vec<(String, Vec<u8>)> =
-        head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_owned())).collect();
+    let mut headers: Vec<(String, Vec<u8>)> = head
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_owned()))
+        .collect();
     if let Some(authority) = head.uri.authority() {
         headers.push(("host".to_owned(), authority.as_str().as_bytes().to_owned()));
     }

@@ -60,7 +60,8 @@ pub(crate) fn wait_for_status(
 /// How often a section has decided so, in what Prometheus is given by a proxy that has our labels. Counts get there within a second.
 pub(crate) fn decisions(metrics: &str, section: &str, outcome: &str, reason: &str) -> Result<u64> {
     let labels = [("section", section), ("outcome", outcome), ("reason", reason)];
-    let carries = |line: &&str| labels.iter().all(|(label, value)| line.contains(&format!("{label}=\"{value}\"")));
+    let carries =
+        |line: &&str| labels.iter().all(|(label, value)| line.contains(&format!("{label}=\"{value}\"")));
     let lines = metrics.lines().filter(|line| line.starts_with("sluice_decisions{")).filter(carries);
     Ok(lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum())
 }

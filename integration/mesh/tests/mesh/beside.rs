@@ -66,10 +66,16 @@ spec:
     let applied = mesh.install(&at_inventory(policy)?.phase("AUTHZ"))?;
     let ask = |request: Request| mesh.call("client", "inventory", &request);
     let get = || Request::get("/inventory/teapot");
-    wait_for_status("Istio's authentication", 401, || ask(get().bearer(&Token::of("alice").expires_in(-3600).sign())))?;
+    wait_for_status("Istio's authentication", 401, || {
+        ask(get().bearer(&Token::of("alice").expires_in(-3600).sign()))
+    })?;
     assert_eq!(ask(get().bearer(&Token::of("alice").sign()))?.status, 200);
     assert_eq!(ask(get().bearer(&Token::of("bob").sign()))?.json()["reason"], "authz.denied.default");
-    assert_eq!(ask(get())?.json()["reason"], "authz.denied.default", "Istio lets a request without a token on");
+    assert_eq!(
+        ask(get())?.json()["reason"],
+        "authz.denied.default",
+        "Istio lets a request without a token on"
+    );
     // The client's own word is overwritten, or removed where there is no token.
     let beside_a_token = get().bearer(&Token::of("bob").sign()).header("x-istio-subject", "alice");
     assert_eq!(ask(beside_a_token)?.json()["reason"], "authz.denied.default");
@@ -92,7 +98,11 @@ pub(crate) fn a_fault_of_istio_aborts_at_the_caller(mesh: &Mesh) -> Result<()> {
         { "route": [{ "destination": { "host": "inventory" } }] },
     ])))?;
     let ask = |method: &str| {
-        mesh.call("client", "inventory", &Request::new(method, "/inventory/teapot").header("x-fault", "istio"))
+        mesh.call(
+            "client",
+            "inventory",
+            &Request::new(method, "/inventory/teapot").header("x-fault", "istio"),
+        )
     };
     let serving = mesh.install(&at_inventory(CLIENT_READS)?)?;
     wait_for_status("Istio's fault", 418, || ask("POST"))?;
@@ -103,7 +113,11 @@ pub(crate) fn a_fault_of_istio_aborts_at_the_caller(mesh: &Mesh) -> Result<()> {
 
     let no_writing = "{version: 1, authz: {default: allow, rules: [{name: no-writing, deny: true, match: {methods: [POST]}}]}}";
     let _calling = mesh.install(&Plugin::new("sluice-client", no_writing)?.on("client").mode("CLIENT"))?;
-    assert_eq!(ask("POST")?.json()["reason"], "authz.denied.rule:no-writing", "Sluice comes before Istio's fault");
+    assert_eq!(
+        ask("POST")?.json()["reason"],
+        "authz.denied.rule:no-writing",
+        "Sluice comes before Istio's fault"
+    );
     assert_eq!(ask("GET")?.status, 418);
     Ok(())
 }
@@ -122,13 +136,18 @@ fault:
 "#;
     let _applied = mesh.install(&at_inventory(policy)?)?;
     let ask = |path: &str| Ok::<u16, Error>(mesh.call("client", "inventory", &Request::get(path))?.status);
-    let of = |section: &str, reason: &str| decisions(&mesh.workload("inventory").metrics()?, section, "denied", reason);
+    let of = |section: &str, reason: &str| {
+        decisions(&mesh.workload("inventory").metrics()?, section, "denied", reason)
+    };
     // The last request of a round says that the counts of those before it have arrived.
     let round = |marker: &str| -> Result<(u64, u64)> {
-        let counts = || Ok::<_, Error>((of("fault", "aborted.rule:away")?, of("authz", "denied.rule:refused")?));
+        let counts =
+            || Ok::<_, Error>((of("fault", "aborted.rule:away")?, of("authz", "denied.rule:refused")?));
         let before = counts()?;
         assert_eq!((ask("/away")?, ask("/refused")?), (503, 403), "{marker}");
-        wait_until(&format!("the count of what was refused, {marker}"), SOON, || counts().is_ok_and(|now| now.1 > before.1))?;
+        wait_until(&format!("the count of what was refused, {marker}"), SOON, || {
+            counts().is_ok_and(|now| now.1 > before.1)
+        })?;
         let after = counts()?;
         Ok((after.0 - before.0, after.1 - before.1))
     };
@@ -166,7 +185,9 @@ routing:
         let request = Request::get("/orders/1").header("cookie", cookie);
         Ok(mesh.call("client", "orders", &request)?.json()["at"].as_str().unwrap_or_default().to_owned())
     };
-    wait_until("the subsets", SOON, || at("preview=on").is_ok_and(|at| at == "orders-v2") && at("").is_ok_and(|at| at == "orders-v1"))?;
+    wait_until("the subsets", SOON, || {
+        at("preview=on").is_ok_and(|at| at == "orders-v2") && at("").is_ok_and(|at| at == "orders-v1")
+    })?;
     for _ in 0..10 {
         assert_eq!((at("preview=on")?.as_str(), at("preview=off")?.as_str()), ("orders-v2", "orders-v1"));
     }
@@ -216,7 +237,9 @@ version: 1
 authz: { default: allow, rules: [{ name: no-writing, deny: true, match: { methods: [POST] } }] }
 fault: { rules: [{ name: on-request, match: { headers: { x-chaos: abort } }, abort: { status: 500, percent: 100 } }] }
 "#;
-    let plugin = Plugin::new("sluice", policy)?.server().with("selector", json!({ "matchLabels": { "app": "orders", "version": "v1" } }));
+    let plugin = Plugin::new("sluice", policy)?
+        .server()
+        .with("selector", json!({ "matchLabels": { "app": "orders", "version": "v1" } }));
     let _applied = mesh.apply(&plugin.document())?;
     wait_until("the plugin at orders-v1", SOON, || {
         let v1 = mesh.workload("orders-v1");
@@ -224,9 +247,11 @@ fault: { rules: [{ name: on-request, match: { headers: { x-chaos: abort } }, abo
     })?;
     let client = mesh.workload("client");
     wait_until("the rule at the client", SOON, || {
-        let clusters = client.admin("/config_dump?resource=dynamic_active_clusters").map(|answer| answer.text());
-        clusters.is_ok_and(|clusters| clusters.contains("outlier_detection") && clusters.contains("LEAST_REQUEST"))
-            || client.admin("/clusters").is_ok_and(|answer| answer.text().contains("outlier"))
+        let clusters =
+            client.admin("/config_dump?resource=dynamic_active_clusters").map(|answer| answer.text());
+        clusters.is_ok_and(|clusters| {
+            clusters.contains("outlier_detection") && clusters.contains("LEAST_REQUEST")
+        }) || client.admin("/clusters").is_ok_and(|answer| answer.text().contains("outlier"))
     })?;
     let spread = |request: &Request| -> Result<BTreeMap<String, usize>> {
         let mut seen = BTreeMap::new();
@@ -243,7 +268,8 @@ fault: { rules: [{ name: on-request, match: { headers: { x-chaos: abort } }, abo
     assert!(after_denials["orders-v1"] >= 3, "nobody is left out for denying: {after_denials:?}");
     spread(&Request::get("/orders/1").header("x-chaos", "abort"))?;
     wait_until("orders-v1 to be left out", SOON, || {
-        spread(&Request::get("/orders/1")).is_ok_and(|seen| seen == BTreeMap::from([("orders-v2".to_owned(), 20)]))
+        spread(&Request::get("/orders/1"))
+            .is_ok_and(|seen| seen == BTreeMap::from([("orders-v2".to_owned(), 20)]))
     })
 }
 
@@ -266,12 +292,20 @@ spec: { host: orders, trafficPolicy: { loadBalancer: { simple: LEAST_REQUEST } }
         let callers: Vec<_> = (0..6)
             .map(|_| {
                 scope.spawn(|| -> Result<Vec<String>> {
-                    let call = |_| Ok(mesh.call("client", "orders", &Request::get("/orders/1"))?.json()["at"].as_str().unwrap_or("nobody").to_owned());
+                    let call = |_| {
+                        Ok(mesh.call("client", "orders", &Request::get("/orders/1"))?.json()["at"]
+                            .as_str()
+                            .unwrap_or("nobody")
+                            .to_owned())
+                    };
                     (0..20).map(call).collect()
                 })
             })
             .collect();
-        callers.into_iter().map(|caller| caller.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect::<Result<Vec<_>>>()
+        callers
+            .into_iter()
+            .map(|caller| caller.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect::<Result<Vec<_>>>()
     })?;
     let mut counts = BTreeMap::<String, usize>::new();
     for name in by.into_iter().flatten() {

@@ -26,7 +26,12 @@ pub(crate) fn by_http_with_its_sha256(mesh: &Mesh) -> Result<()> {
     let sum = sha256(&bytes);
     let server = Service::start("modules", mesh.world(), 7000)?;
     server.answer(move |_| {
-        Some(Reply { status: 200, headers: Vec::new(), body: bytes.clone(), after: std::time::Duration::ZERO })
+        Some(Reply {
+            status: 200,
+            headers: Vec::new(),
+            body: bytes.clone(),
+            after: std::time::Duration::ZERO,
+        })
     });
     let url = format!("http://{WORLD}:7000/sluice.wasm");
     let _applied = mesh.install(&plugin()?.url(&url).with("sha256", sum))?;

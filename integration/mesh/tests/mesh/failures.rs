@@ -124,12 +124,25 @@ pub(crate) fn an_update_with_a_mistake(mesh: &Mesh) -> Result<()> {
     let _applied = mesh.install(&plugin()?)?;
     client_may_only_read(mesh)?;
     let mistaken = CLIENT_READS.replace("methods: [GET]", "metods: [POST]");
-    mesh.api().apply(&Plugin::new("sluice", &mistaken)?.on("inventory").server().phase("AUTHN").document())?;
-    wait_for_line(mesh, "inventory", "configuration refused: authz.rules[0].match.metods: unknown field `metods`")?;
+    mesh.api()
+        .apply(&Plugin::new("sluice", &mistaken)?.on("inventory").server().phase("AUTHN").document())?;
+    wait_for_line(
+        mesh,
+        "inventory",
+        "configuration refused: authz.rules[0].match.metods: unknown field `metods`",
+    )?;
     wait_for_line(mesh, "istiod", "ADS:ECDS: ACK ERROR inventory.shop")?;
     client_may_only_read(mesh)?;
     // The API server took it, and says nothing.
-    let stored = mesh.api().kubectl(&["get", "wasmplugin", "sluice", "-n", "shop", "-o", "jsonpath={.status}{.spec}"])?;
+    let stored = mesh.api().kubectl(&[
+        "get",
+        "wasmplugin",
+        "sluice",
+        "-n",
+        "shop",
+        "-o",
+        "jsonpath={.status}{.spec}",
+    ])?;
     assert!(stored.contains("metods") && !stored.contains("unknown field"), "{stored}");
     Ok(())
 }

@@ -3,6 +3,15 @@
 //!     make mesh-test                                       all of them
 //!     cargo test --profile tool -p sluice-mesh-test -- oci  those whose name holds "oci"
 
+#![allow(
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests"
+)]
+
 mod asserts;
 mod beside;
 mod delivery;
@@ -14,10 +23,11 @@ mod shipped;
 mod update;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::time::Instant;
 
 use sluice_integration::{Result, interrupted};
-use sluice_mesh_test::{Mesh, world};
+use sluice_mesh_test::{Mesh, directory, world};
 
 /// What is shown about the mesh, each by a function whose name says it.
 type Scenario = (&'static str, fn(&Mesh) -> Result<()>);
@@ -62,25 +72,33 @@ const SCENARIOS: &[Scenario] = &scenarios![
 ];
 
 fn main() {
-    let passed = world::enter().and_then(|()| interrupted::or(run)).unwrap_or_else(|error| {
-        eprintln!("error: {error}");
-        false
+    directory::sweep();
+    let outside = std::process::id();
+    let passed = directory::create(outside).and_then(|directory| {
+        world::enter(&directory)?;
+        interrupted::or(|| run(outside, &directory))
     });
-    if !passed {
-        std::process::exit(1);
+    match passed {
+        Ok(true) => {}
+        Ok(false) => std::process::exit(1),
+        Err(error) => {
+            eprintln!("error: {error}");
+            std::process::exit(1);
+        }
     }
 }
 
 /// Runs the scenarios that the arguments choose; true if all of them held.
-fn run() -> Result<bool> {
-    let filters: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+fn run(outside: u32, directory: &Path) -> Result<bool> {
+    let filters: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let chosen: Vec<&Scenario> = SCENARIOS
         .iter()
         .filter(|(name, _)| filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str())))
         .collect();
     let started = Instant::now();
-    let mesh = Mesh::start(|step| println!("… {step} ({:.1?})", started.elapsed()))?;
-    println!("the mesh is ready ({:.1?}); its logs: {}", started.elapsed(), mesh.directory().display());
+    let mesh = Mesh::start(directory, |step| println!("… {step} ({:.1?})", started.elapsed()))?;
+    println!("the mesh is ready ({:.1?}); its logs: {}", started.elapsed(), directory.display());
 
     let mut failed = Vec::new();
     for (name, scenario) in &chosen {
@@ -102,13 +120,17 @@ fn run() -> Result<bool> {
             failed.push(name);
         }
     }
-    println!("\n{} of {} scenarios held, in {:.0?}", chosen.len() - failed.len(), chosen.len(), started.elapsed());
+    println!(
+        "\n{} of {} scenarios held, in {:.0?}",
+        chosen.len() - failed.len(),
+        chosen.len(),
+        started.elapsed()
+    );
     if std::env::var_os("SLUICE_MESH_STAY").is_some() {
-        println!("the mesh stays until Ctrl-C: `nsenter -t {} -n -m` goes in", std::process::id());
+        println!("the mesh stays until Ctrl-C: `nsenter -t $(pgrep -P {outside}) -n -m -p` goes in");
         interrupted::wait();
     }
     if failed.is_empty() {
-        let directory = mesh.directory().to_owned();
         drop(mesh);
         let _ = std::fs::remove_dir_all(directory);
     }

@@ -8,7 +8,9 @@ use crate::asserts::SOON;
 
 /// A policy that turns away who sends that header, under a rule of the same name.
 fn denies(header: &str) -> String {
-    format!("{{version: 1, authz: {{default: allow, rules: [{{name: {header}, deny: true, match: {{headers: {{{header}: {{present: true}}}}}}}}]}}}}")
+    format!(
+        "{{version: 1, authz: {{default: allow, rules: [{{name: {header}, deny: true, match: {{headers: {{{header}: {{present: true}}}}}}}}]}}}}"
+    )
 }
 
 fn plugin(phase: &str) -> Result<Plugin> {
@@ -86,7 +88,12 @@ pub(crate) fn of_the_phases_and_istios_own_filters(mesh: &Mesh) -> Result<()> {
             && ask(&["jwt_authn"]).is_ok_and(|answer| by(&answer) == "jwt_authn")
     })?;
     for first in 0..in_order.len() {
-        assert_eq!(by(&ask(&in_order[first..])?), in_order[first], "all of {:?} were asked", &in_order[first..]);
+        assert_eq!(
+            by(&ask(&in_order[first..])?),
+            in_order[first],
+            "all of {:?} were asked",
+            &in_order[first..]
+        );
         assert_eq!(by(&ask(&in_order[first..=first])?), in_order[first]);
     }
     assert_eq!(ask(&[])?.status, 200);

@@ -8,7 +8,9 @@ use crate::delivery::VERSION;
 
 /// Turns away who sends `x-refuse`, under a rule of that name.
 fn refuses(rule: &str) -> String {
-    format!("{{version: 1, authz: {{default: allow, rules: [{{name: {rule}, deny: true, match: {{headers: {{x-refuse: {{present: true}}}}}}}}]}}, telemetry: {{}}}}")
+    format!(
+        "{{version: 1, authz: {{default: allow, rules: [{{name: {rule}, deny: true, match: {{headers: {{x-refuse: {{present: true}}}}}}}}]}}, telemetry: {{}}}}"
+    )
 }
 
 /// The reason of the refusal that a call of `client` to a service gets, none if it gets through.
@@ -37,7 +39,8 @@ pub(crate) fn a_mode_chooses_the_direction(mesh: &Mesh) -> Result<()> {
     let serving = mesh.install(&client_reads()?.server())?;
     assert_eq!((read(mesh)?.status, write(mesh)?.status), (200, 200), "nobody calls the client");
     serving.remove()?;
-    let _calling = mesh.install(&Plugin::new("sluice", &refuses("as-client"))?.on("client").mode("CLIENT"))?;
+    let _calling =
+        mesh.install(&Plugin::new("sluice", &refuses("as-client"))?.on("client").mode("CLIENT"))?;
     mesh.service("inventory").forget();
     assert_eq!(refusal(mesh, "inventory")?.as_deref(), Some("authz.denied.rule:as-client"));
     assert!(mesh.service("inventory").received().is_empty(), "it did not leave");
@@ -50,10 +53,12 @@ pub(crate) fn on_a_gateway_server_means_never(mesh: &Mesh) -> Result<()> {
     let gateway = mesh.workload("gateway");
     let ask = || {
         let at = format!("{}:80", gateway.namespace().address());
-        mesh.world().send(&at, &Request::get("/orders/1").header("host", "scratch.example").header("x-refuse", "1"))
+        mesh.world()
+            .send(&at, &Request::get("/orders/1").header("host", "scratch.example").header("x-refuse", "1"))
     };
     crate::asserts::wait_for_status("the gateway to route", 200, ask)?;
-    let plugin = Plugin::new("sluice", &refuses("at-the-gateway"))?.on_the_gateway().on("istio-ingressgateway");
+    let plugin =
+        Plugin::new("sluice", &refuses("at-the-gateway"))?.on_the_gateway().on("istio-ingressgateway");
     let never = mesh.apply(&plugin.clone().server().document())?;
     // One that is for the gateway comes after it, and is seen: so the one before has been seen too, and left out.
     let marker = Plugin::new("marker", "version: 1")?.on_the_gateway().on("istio-ingressgateway");
@@ -63,7 +68,10 @@ pub(crate) fn on_a_gateway_server_means_never(mesh: &Mesh) -> Result<()> {
     drop(never);
     let _applied = mesh.install(&plugin)?;
     let answer = ask()?;
-    assert_eq!((answer.status, answer.json()["reason"].as_str()), (403, Some("authz.denied.rule:at-the-gateway")));
+    assert_eq!(
+        (answer.status, answer.json()["reason"].as_str()),
+        (403, Some("authz.denied.rule:at-the-gateway"))
+    );
     Ok(())
 }
 
@@ -98,10 +106,17 @@ pub(crate) fn a_module_of_one_filter_beside_the_suite(mesh: &Mesh) -> Result<()>
     let _faults = mesh.install(&faults)?;
     client_may_only_read(mesh)?;
     let chaos = |method: &str| {
-        mesh.call("client", "inventory", &Request::new(method, "/inventory/teapot").header("x-chaos", "abort"))
+        mesh.call(
+            "client",
+            "inventory",
+            &Request::new(method, "/inventory/teapot").header("x-chaos", "abort"),
+        )
     };
     let aborted = chaos("GET")?;
-    assert_eq!((aborted.status, aborted.json()["reason"].as_str()), (418, Some("fault.aborted.rule:on-request")));
+    assert_eq!(
+        (aborted.status, aborted.json()["reason"].as_str()),
+        (418, Some("fault.aborted.rule:on-request"))
+    );
     assert_eq!(chaos("POST")?.json()["reason"], "authz.denied.default", "what is denied is not aborted");
     Ok(())
 }
@@ -117,7 +132,10 @@ pub(crate) fn variables_of_the_vm_do_no_harm(mesh: &Mesh) -> Result<()> {
     let _applied = mesh.install(&plugin)?;
     client_may_only_read(mesh)?;
     let dump = mesh.workload("inventory").admin("/config_dump?resource=ecds_filters")?.text();
-    assert!(dump.contains("SOME_SECRET") && dump.contains("s3cret"), "whoever may read the configuration reads it");
+    assert!(
+        dump.contains("SOME_SECRET") && dump.contains("s3cret"),
+        "whoever may read the configuration reads it"
+    );
     assert!(dump.contains("POD_NAME"), "{dump}");
     // The agent takes Istio's own variables out where it fetches the module. Here there is nothing to fetch, and the number of
     // the resource stays in: every change of a policy makes a new VM, where with `oci://` the old one takes the new policy.

@@ -34,9 +34,12 @@ pub(crate) fn the_overlays_protect_the_shop(mesh: &Mesh) -> Result<()> {
     mesh.registry().push_images()?;
     let _sidecars = mesh.apply(&overlay(mesh, "sidecar")?)?;
     let _edge = mesh.apply(&overlay(mesh, "edge")?)?;
-    for (workload, plugin) in
-        [("orders-v1", "sluice-orders"), ("orders-v2", "sluice-orders"), ("inventory", "sluice-inventory"), ("gateway", "sluice")]
-    {
+    for (workload, plugin) in [
+        ("orders-v1", "sluice-orders"),
+        ("orders-v2", "sluice-orders"),
+        ("inventory", "sluice-inventory"),
+        ("gateway", "sluice"),
+    ] {
         wait_until(&format!("{plugin} at {workload}"), SOON, || {
             mesh.workload(workload).has_plugin(plugin) && mesh.workload(workload).is_settled()
         })?;
@@ -48,7 +51,8 @@ pub(crate) fn the_overlays_protect_the_shop(mesh: &Mesh) -> Result<()> {
     wait_for_status("the shop to be open", 200, || at_the_gateway(Request::get("/orders/1").bearer(&token)))?;
     mesh.service("inventory").forget();
 
-    let call = format!("/orders/7?call=inventory.shop:8080@{}/inventory/teapot", mesh.address_of("inventory"));
+    let call =
+        format!("/orders/7?call=inventory.shop:8080@{}/inventory/teapot", mesh.address_of("inventory"));
     let answer = at_the_gateway(Request::get(&call).bearer(&token).header("x-roles", "admin"))?;
     assert_eq!(answer.status, 200, "{}", answer.text());
     let arrived = answer.json();
@@ -60,7 +64,9 @@ pub(crate) fn the_overlays_protect_the_shop(mesh: &Mesh) -> Result<()> {
     assert_eq!(header(stock, "x-user"), ["alice"], "orders is believed, too");
 
     // One trace over gateway, orders' sidecar and inventory's.
-    let trace = |value: &Value| header(value, "traceparent").first().and_then(|t| t.split('-').nth(1).map(str::to_owned));
+    let trace = |value: &Value| {
+        header(value, "traceparent").first().and_then(|t| t.split('-').nth(1).map(str::to_owned))
+    };
     assert!(trace(&arrived).is_some_and(|id| id.len() == 32), "{arrived}");
     assert_eq!(trace(&arrived), trace(stock));
     wait_until("the access logs", SOON, || {
@@ -75,15 +81,26 @@ pub(crate) fn the_overlays_protect_the_shop(mesh: &Mesh) -> Result<()> {
     assert_eq!(decided["inventory"]["decision"], "allowed:authz.allowed.rule:orders-reads");
     assert_eq!(decided["inventory"]["peer"], "spiffe://cluster.local/ns/shop/sa/orders");
     for entry in decided.values() {
-        assert_eq!(entry["traceparent"].as_str().and_then(|t| t.split('-').nth(1)), trace(&arrived).as_deref());
+        assert_eq!(
+            entry["traceparent"].as_str().and_then(|t| t.split('-').nth(1)),
+            trace(&arrived).as_deref()
+        );
     }
 
     // What is not allowed ends where it should.
-    let refused = |answer: Answer| (answer.status, answer.json()["reason"].as_str().unwrap_or_default().to_owned());
+    let refused =
+        |answer: Answer| (answer.status, answer.json()["reason"].as_str().unwrap_or_default().to_owned());
     assert_eq!(refused(at_the_gateway(Request::get("/orders/1"))?), (401, "authn.missing".to_owned()));
-    assert_eq!(refused(at_the_gateway(Request::post("/orders", "{}").bearer(&token))?), (403, "authz.denied.default".to_owned()));
+    assert_eq!(
+        refused(at_the_gateway(Request::post("/orders", "{}").bearer(&token))?),
+        (403, "authz.denied.default".to_owned())
+    );
     let beta = Token::of("bob").scope("orders:read").claim("tier", "beta").sign();
-    assert_eq!(at_the_gateway(Request::get("/orders/1").bearer(&beta))?.json()["at"], "orders-v2", "routed by a claim");
+    assert_eq!(
+        at_the_gateway(Request::get("/orders/1").bearer(&beta))?.json()["at"],
+        "orders-v2",
+        "routed by a claim"
+    );
     // Within the mesh: the client has a certificate of it, and is neither the gateway nor orders.
     for app in ["orders", "inventory"] {
         let answer = mesh.call("client", app, &Request::get("/orders/1").header("x-user", "alice"))?;
@@ -93,7 +110,9 @@ pub(crate) fn the_overlays_protect_the_shop(mesh: &Mesh) -> Result<()> {
     for (workload, reason) in [("gateway", "allowed.rule:read"), ("inventory", "allowed.rule:orders-reads")] {
         wait_until(&format!("{reason} in the metrics of {workload}"), SOON, || {
             let metrics = mesh.workload(workload).metrics();
-            metrics.and_then(|metrics| decisions(&metrics, "authz", "allowed", reason)).is_ok_and(|count| count > 0)
+            metrics
+                .and_then(|metrics| decisions(&metrics, "authz", "allowed", reason))
+                .is_ok_and(|count| count > 0)
         })?;
     }
     Ok(())
@@ -107,7 +126,8 @@ pub(crate) fn header(echo: &Value, name: &str) -> Vec<String> {
 
 /// What `sluice render` prints.
 fn render(arguments: &[&str]) -> Result<String> {
-    let arguments = Arguments::try_parse_from([&["sluice", "render"], arguments].concat()).map_err(|e| e.to_string())?;
+    let arguments =
+        Arguments::try_parse_from([&["sluice", "render"], arguments].concat()).map_err(|e| e.to_string())?;
     let (mut output, mut errors) = (Vec::new(), Vec::new());
     let mut streams = Streams { input: &mut std::io::empty(), output: &mut output, errors: &mut errors };
     let status = sluice_cli::run(&arguments, &mut streams);
@@ -123,8 +143,17 @@ pub(crate) fn an_envoy_filter_in_place_of_a_plugin(mesh: &Mesh) -> Result<()> {
     std::fs::write(&policy, crate::asserts::CLIENT_READS).map_err(|e| e.to_string())?;
     let image = format!("oci://{REGISTRY}/sluice/sluice:{VERSION}");
     let filter = render(&[
-        "envoy-filter", &policy.display().to_string(), "-n", "shop", "-l", "app=inventory", "--image", &image, "--access-log",
-        "--restart-interval", "25",
+        "envoy-filter",
+        &policy.display().to_string(),
+        "-n",
+        "shop",
+        "-l",
+        "app=inventory",
+        "--image",
+        &image,
+        "--access-log",
+        "--restart-interval",
+        "25",
     ])?;
     let _applied = mesh.apply(&filter)?;
     wait_for_status("the filter to decide", 403, || crate::asserts::write(mesh))?;

@@ -36,10 +36,14 @@ pub(crate) fn under_load_no_request_is_decided_wrongly(mesh: &Mesh) -> Result<()
                     while !ended.load(Ordering::Relaxed) {
                         let (always, never, said) = (ask("/always")?, ask("/never")?, ask("/said")?);
                         assert_eq!(always.status, 200, "{}", always.text());
-                        assert_eq!((never.status, &never.json()["reason"]), (403, &"authz.denied.default".into()));
+                        assert_eq!(
+                            (never.status, &never.json()["reason"]),
+                            (403, &"authz.denied.default".into())
+                        );
                         let reason = said.json()["reason"].as_str().unwrap_or_default().to_owned();
                         let number = reason.strip_prefix("authz.denied.rule:v").and_then(|n| n.parse().ok());
-                        let number: usize = number.unwrap_or_else(|| panic!("{}: {}", said.status, said.text()));
+                        let number: usize =
+                            number.unwrap_or_else(|| panic!("{}: {}", said.status, said.text()));
                         assert!(number >= latest, "after v{latest} came v{number}");
                         latest = number;
                         count += 3;
@@ -53,7 +57,11 @@ pub(crate) fn under_load_no_request_is_decided_wrongly(mesh: &Mesh) -> Result<()
             let outcome = mesh.api().apply(&version(&name)?.document()).and_then(|_| {
                 wait_for_status(&name, 403, || {
                     let answer = ask("/said")?;
-                    if answer.text().contains(&format!("rule:{name}\"")) { Ok(answer) } else { Err("not yet".into()) }
+                    if answer.text().contains(&format!("rule:{name}\"")) {
+                        Ok(answer)
+                    } else {
+                        Err("not yet".into())
+                    }
                 })
             });
             if outcome.is_err() {
@@ -62,7 +70,9 @@ pub(crate) fn under_load_no_request_is_decided_wrongly(mesh: &Mesh) -> Result<()
             outcome?;
         }
         ended.store(true, Ordering::Relaxed);
-        load.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        load.into_iter()
+            .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
     })?;
     println!("  {UPDATES} updates under {} requests", counts.iter().sum::<usize>());
     assert!(counts.iter().all(|count| *count > UPDATES), "there was load: {counts:?}");
