@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sluice_integration::{Reply, Result, module, wait_until};
+use sluice_integration::{Error, Reply, Result, module, wait_until};
 use sluice_mesh_test::{Mesh, Plugin, REGISTRY, Service, WORLD};
 
 use crate::asserts::{CLIENT_READS, SOON, client_may_only_read, read, wait_for_status, write};
@@ -106,17 +106,38 @@ pub(crate) fn a_module_that_is_cut_off(mesh: &Mesh) -> Result<()> {
     wait_for_line(mesh, "istiod", "ACK ERROR inventory.shop")
 }
 
+/// A new version that can't be fetched takes the place of the one that served: the agent's filter denies everything, though the
+/// old module is still there. With a policy it is the other way round, see below.
+pub(crate) fn an_upgrade_that_cannot_be_fetched(mesh: &Mesh) -> Result<()> {
+    mesh.registry().push_images()?;
+    let image = |tag: &str| Ok::<_, Error>(plugin()?.url(&format!("oci://{REGISTRY}/sluice/sluice:{tag}")));
+    let _applied = mesh.install(&image(VERSION)?)?;
+    client_may_only_read(mesh)?;
+    mesh.api().apply(&image("no-such-tag")?.document())?;
+    wait_for_status("the agent to deny", 403, || read(mesh))?;
+    the_agent_denies_all(mesh)?;
+    // Back to what it has: at once, and without the registry.
+    mesh.registry().stop();
+    mesh.api().apply(&image(VERSION)?.document())?;
+    wait_for_status("the version before", 200, || read(mesh))?;
+    client_may_only_read(mesh)?;
+    mesh.registry().restart(mesh.world())
+}
+
 /// A document with a mistake, when there is none before it: as above, and the log says where.
 pub(crate) fn a_first_policy_with_a_mistake(mesh: &Mesh) -> Result<()> {
     let mistaken = Plugin::new("sluice", "{version: 1, authz: {defalt: deny}}")?.on("inventory").server();
-    let applied = mesh.install(&mistaken)?;
-    wait_for_line(mesh, "inventory", "configuration refused: authz.defalt: unknown field `defalt`")?;
-    envoy_answers_500(mesh)?;
-    // Corrected, it serves at once.
-    mesh.api().apply(&plugin()?.document())?;
-    wait_for_status("the corrected policy", 200, || read(mesh))?;
-    client_may_only_read(mesh)?;
-    applied.remove()
+    for strategy in ["FAIL_OPEN", "FAIL_RELOAD", "FAIL_CLOSE"] {
+        let applied = mesh.install(&mistaken.clone().with("failStrategy", strategy))?;
+        wait_for_line(mesh, "inventory", "configuration refused: authz.defalt: unknown field `defalt`")?;
+        envoy_answers_500(mesh)?;
+        // Corrected, it serves at once.
+        mesh.api().apply(&plugin()?.document())?;
+        wait_for_status("the corrected policy", 200, || read(mesh))?;
+        client_may_only_read(mesh)?;
+        applied.remove()?;
+    }
+    Ok(())
 }
 
 /// A document with a mistake as an update: the one before goes on deciding.

@@ -75,7 +75,8 @@ pub(crate) fn on_a_gateway_server_means_never(mesh: &Mesh) -> Result<()> {
     Ok(())
 }
 
-const GATEWAY: &str = "
+/// A way through the gateway to `orders`, for one host.
+pub(crate) const GATEWAY: &str = "
 apiVersion: networking.istio.io/v1
 kind: Gateway
 metadata: { name: scratch, namespace: istio-ingress }

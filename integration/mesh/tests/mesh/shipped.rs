@@ -8,7 +8,7 @@ use sluice_cli::arguments::Arguments;
 use sluice_cli::{Status, Streams};
 use sluice_integration::tokens::Token;
 use sluice_integration::{Answer, Request, Result, repository_root, wait_until};
-use sluice_mesh_test::{Mesh, REGISTRY};
+use sluice_mesh_test::{Mesh, Plugin, REGISTRY};
 
 use crate::asserts::{SOON, decisions, wait_for_status};
 use crate::delivery::VERSION;
@@ -163,5 +163,54 @@ pub(crate) fn an_envoy_filter_in_place_of_a_plugin(mesh: &Mesh) -> Result<()> {
     wait_until("the decision in the access log", SOON, || {
         let entries = access_log(mesh, "inventory", "/inventory/teapot");
         entries.iter().any(|entry| entry["decision"] == "denied:authz.denied.default")
+    })
+}
+
+/// `--beside-wasm-plugin`: the gateway's Envoy overwrites the header from which the policy takes the client's address, so that
+/// nobody can claim another, and logs what the plugin has decided.
+pub(crate) fn an_envoy_filter_beside_a_plugin(mesh: &Mesh) -> Result<()> {
+    let policy = r#"
+version: 1
+client: { address: { peerHeader: x-sluice-peer } }
+definitions: { ipLists: { world: { cidrs: [10.77.0.1/32] } } }
+authz:
+  default: deny
+  rules: [{ name: not-the-world, deny: true, match: { client: { ipLists: [world] } } }, { name: others, allow: true }]
+telemetry: {}
+"#;
+    let file = mesh.directory().join("gateway.policy.yaml");
+    std::fs::write(&file, policy).map_err(|e| e.to_string())?;
+    let file = file.display().to_string();
+    let filter = render(&[
+        "envoy-filter",
+        &file,
+        "-n",
+        "istio-ingress",
+        "-l",
+        "istio=ingressgateway",
+        "--gateway",
+        "--beside-wasm-plugin",
+        "--access-log",
+    ])?;
+    let _route = mesh.apply(crate::placement::GATEWAY)?;
+    let _filter = mesh.apply(&filter)?;
+    let _applied =
+        mesh.install(&Plugin::new("sluice", policy)?.on_the_gateway().on("istio-ingressgateway"))?;
+    let gateway = format!("{}:80", mesh.workload("gateway").namespace().address());
+    let ask = |path: &str| {
+        Request::get(path).header("host", "scratch.example").header("x-sluice-peer", "192.0.2.7")
+    };
+    let from_the_world = || mesh.world().send(&gateway, &ask("/from-the-world"));
+    wait_for_status("the world to be turned away", 403, from_the_world)?;
+    assert_eq!(from_the_world()?.json()["reason"], "authz.denied.rule:not-the-world");
+    // From another address: the outgoing traffic of the client's namespace is its sidecar's, which comes from there.
+    let other = mesh.workload("client").namespace().send(&gateway, &ask("/from-the-client"))?;
+    assert_eq!(other.status, 200, "{}", other.text());
+    wait_until("the decisions in the gateway's log", SOON, || {
+        let decided = |path: &str, decision: &str| {
+            access_log(mesh, "gateway", path).iter().any(|entry| entry["decision"] == decision)
+        };
+        decided("/from-the-world", "denied:authz.denied.rule:not-the-world")
+            && decided("/from-the-client", "allowed:authz.allowed.rule:others")
     })
 }
