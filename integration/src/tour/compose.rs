@@ -20,9 +20,6 @@ const POLICY: &str = "/policies/edge.policy.yaml";
 /// long again.
 const SPANS: Duration = Duration::from_secs(10);
 
-/// How long a proxy that the request need not have reached is waited for.
-const FURTHER_SPANS: Duration = Duration::from_millis(800);
-
 /// The demo of docker-compose.yml. What a proxy did is read from its spans, which carry what its access log has too: a
 /// container can't read the logs of others.
 pub struct Compose {
@@ -68,19 +65,17 @@ impl Compose {
         })
     }
 
-    /// The spans of the trace that a request belongs to, once there is one of `proxy`.
-    pub fn spans(&self, request_id: &str, proxy: Proxy, limit: Duration) -> Result<(String, Vec<Span>)> {
+    /// The trace that a request belongs to and its spans, once there are `enough` of them: each proxy hands over its own.
+    pub fn spans(&self, request_id: &str, enough: impl Fn(&[Span]) -> bool) -> Result<(String, Vec<Span>)> {
         let tags = percent_encoded(&json!({ "guid:x-request-id": request_id }).to_string());
         let query = Request::get(&format!("/api/traces?service=edge&limit=5&tags={tags}"));
-        let what = format!("a span of {} about request {request_id} in Jaeger", service_of(proxy));
-        wait_until_some(&what, limit, || {
+        wait_until_some(&format!("the spans of request {request_id} in Jaeger"), SPANS, || {
             let found = self.jaeger.send(&query).ok()?.json();
-            let (trace, spans) = trace_in(&found)?;
-            let there = spans.iter().any(|span| span.tags["proxy"] == inbound_of(proxy));
-            if !there {
+            let there = trace_in(&found).filter(|(_, spans)| enough(spans));
+            if there.is_none() {
                 std::thread::sleep(Duration::from_millis(50));
             }
-            there.then_some((trace, spans))
+            there
         })
     }
 
@@ -101,17 +96,15 @@ impl Demo for Compose {
     }
 
     fn logged(&self, proxy: Proxy, request_id: &str) -> Option<AccessLogEntry> {
-        let (trace, spans) = self.spans(request_id, Proxy::Edge, SPANS).ok()?;
-        let of = |spans: &[Span]| spans.iter().find(|span| span.tags["proxy"] == inbound_of(proxy)).cloned();
-        let span = of(&spans).or_else(|| {
-            // A request that the edge has answered by itself has reached nobody.
-            let edge = spans.iter().find(|span| span.tags["proxy"] == inbound_of(Proxy::Edge))?;
-            let details = edge.tags["response.details"].as_str().unwrap_or_default();
-            if details != "via_upstream" {
-                return None;
-            }
-            self.spans(request_id, proxy, FURTHER_SPANS).ok().and_then(|(_, spans)| of(&spans))
-        })?;
+        let of = |spans: &[Span], proxy| {
+            spans.iter().find(|span| span.tags["proxy"] == inbound_of(proxy)).cloned()
+        };
+        let (_, spans) = self.spans(request_id, |spans| of(spans, Proxy::Edge).is_some()).ok()?;
+        if !has_reached(&of(&spans, Proxy::Edge)?, proxy) {
+            return None;
+        }
+        let (trace, spans) = self.spans(request_id, |spans| of(spans, proxy).is_some()).ok()?;
+        let span = of(&spans, proxy)?;
         let tag = |name: &str| span.tags[name].clone();
         let status = tag("http.status_code");
         let status =
@@ -154,20 +147,26 @@ impl Demo for Compose {
     }
 }
 
-fn service_of(proxy: Proxy) -> &'static str {
-    match proxy {
-        Proxy::Edge => "edge",
-        Proxy::Orders => "orders-sidecar",
-        Proxy::Inventory => "inventory-sidecar",
-    }
-}
-
 /// What a proxy calls itself where requests come in: in its access log and in the tag `proxy`.
 fn inbound_of(proxy: Proxy) -> &'static str {
     match proxy {
         Proxy::Edge => "edge",
         Proxy::Orders => "orders-inbound",
         Proxy::Inventory => "inventory-inbound",
+    }
+}
+
+/// Whether a request has come as far as `proxy`, by what the edge's span says: so that nobody waits for a span that will never be.
+fn has_reached(edge: &Span, proxy: Proxy) -> bool {
+    let tag = |name: &str| edge.tags[name].as_str().unwrap_or_default();
+    let forwarded = tag("response.details") == "via_upstream";
+    match proxy {
+        Proxy::Edge => true,
+        Proxy::Orders => forwarded && tag("upstream_cluster") == "orders",
+        // `orders` asks for the stock when the query says so.
+        Proxy::Inventory => {
+            forwarded && (tag("upstream_cluster") == "inventory" || tag("http.url").contains("with=stock"))
+        }
     }
 }
 
@@ -210,6 +209,30 @@ mod tests {
     #[test]
     fn a_query_is_encoded() {
         assert_eq!(percent_encoded("{\"a:b\": 1}~"), "%7B%22a%3Ab%22%3A%201%7D~");
+    }
+
+    #[test]
+    fn a_span_of_the_edge_says_how_far_a_request_has_come() {
+        let edge = |details: &str, cluster: &str, url: &str| Span {
+            service: "edge".to_owned(),
+            id: "a".to_owned(),
+            parent: None,
+            tags: json!({ "response.details": details, "upstream_cluster": cluster, "http.url": url }),
+        };
+        let reached = |span: &Span| Proxy::ALL.map(|proxy| has_reached(span, proxy));
+        assert_eq!(
+            reached(&edge("authn.token_missing", "", "http://a/orders/7?with=stock")),
+            [true, false, false]
+        );
+        assert_eq!(reached(&edge("via_upstream", "orders", "http://a/orders/7")), [true, true, false]);
+        assert_eq!(
+            reached(&edge("via_upstream", "orders", "http://a/orders/7?with=stock")),
+            [true, true, true]
+        );
+        assert_eq!(
+            reached(&edge("via_upstream", "inventory", "http://a/inventory/teapot")),
+            [true, false, true]
+        );
     }
 
     #[test]

@@ -6,10 +6,13 @@ use std::time::Duration;
 use super::call::Call;
 use super::compose::{Compose, Span};
 use super::walk::{Walk, check};
-use crate::{Proxy, Result, wait_until};
+use crate::{Result, wait_until};
 
 /// The proxies by the names of their services.
 const SERVICES: [&str; 3] = ["edge", "inventory-sidecar", "orders-sidecar"];
+
+/// The proxies by the tag `proxy` of their spans, from the last to the first.
+const CHAIN: [&str; 4] = ["inventory-inbound", "orders-outbound", "orders-inbound", "edge"];
 
 pub(super) fn steps(walk: &mut Walk, demo: &Compose) -> Result<()> {
     walk.chapter("What was seen: Jaeger and Prometheus");
@@ -21,7 +24,7 @@ pub(super) fn steps(walk: &mut Walk, demo: &Compose) -> Result<()> {
         |walk| {
             let seen = walk.send(&call)?;
             let id = seen.answer.header("x-request-id").unwrap_or_default().to_owned();
-            let (trace, spans) = demo.spans(&id, Proxy::Inventory, Duration::from_secs(10))?;
+            let (trace, spans) = demo.spans(&id, |spans| spans.len() >= CHAIN.len())?;
             let chain = chain_to_the_root(&spans, "inventory-inbound");
             let services: BTreeSet<&str> = spans.iter().map(|span| span.service.as_str()).collect();
             let decided = spans.iter().filter(|span| {
@@ -34,7 +37,7 @@ pub(super) fn steps(walk: &mut Walk, demo: &Compose) -> Result<()> {
                     check("of three proxies", services == SERVICES.into()),
                     check(
                         "edge, orders in, orders out, inventory in",
-                        chain == ["inventory-inbound", "orders-outbound", "orders-inbound", "edge"],
+                        chain == CHAIN && spans.len() == CHAIN.len(),
                     ),
                     check("three of them decided, and say what", decided.count() == 3),
                 ],

@@ -39,6 +39,10 @@ pub(crate) fn check(demo: &Demo) -> Result<()> {
         if let Err(error) = killed(demo, service, meanwhile) {
             println!("   ✗ {service}: {error}");
             wrong.push(service);
+            if !serves_well(Duration::from_secs(5))? {
+                println!("   ✗ no good answers any more: the others are not killed");
+                break;
+            }
         }
     }
     must(format!("recovered and harmless: all ({wrong:?} not)"), wrong.is_empty())
@@ -68,13 +72,19 @@ pub(crate) fn a_sidecar_stopped(demo: &Demo) -> Result<()> {
         only(Kind::Good, 503) && only(Kind::Anonymous, 401) && only(Kind::Forged, 401),
     )?;
     start::up(demo)?;
+    must("`up -d` puts it right", serves_well(RECOVERY)?)
+}
+
+/// Whether good requests are all served again before `limit`.
+fn serves_well(limit: Duration) -> Result<bool> {
     let traffic = Traffic::start(EDGE)?;
-    let well = wait_until("good answers again", RECOVERY, || {
+    let well = wait_until("good answers", limit, || {
         let outcomes = traffic.outcomes(Kind::Good);
         outcomes.len() >= IN_A_ROW
-            && outcomes.iter().rev().take(IN_A_ROW).all(|one| *one == Outcome::Status(200))
+            && outcomes.iter().rev().take(IN_A_ROW).all(|outcome| *outcome == Outcome::Status(200))
     });
-    must("`up -d` puts it right", well.is_ok())
+    traffic.end();
+    Ok(well.is_ok())
 }
 
 fn killed(demo: &Demo, service: &str, meanwhile: &[Outcome]) -> Result<()> {
