@@ -6,6 +6,9 @@ use sluice_integration::{Client, Error, Request, Result, wait_until_some};
 
 use crate::{Demo, EDGE, must};
 
+/// How many steps there are at least: those of the demo, but for the one that is left out, and four of what only this has.
+const STEPS: u32 = 36;
+
 pub(crate) fn check(demo: &Demo) -> Result<()> {
     let mut command = demo.project.command(&["run", "--rm", "-T", "tour"]);
     command.stdin(Stdio::null()).stderr(Stdio::inherit());
@@ -13,11 +16,10 @@ pub(crate) fn check(demo: &Demo) -> Result<()> {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     print!("{said}");
     let summary = said.lines().find(|line| line.ends_with("steps held")).unwrap_or("no summary").to_owned();
-    let words: Vec<&str> = summary.split_whitespace().collect();
+    let numbers: Vec<u32> = summary.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     must(
         format!("the tour: {summary}"),
-        output.status.success()
-            && matches!(words.as_slice(), [held, "of", all, ..] if held == all && *all >= "35"),
+        output.status.success() && matches!(numbers.as_slice(), [held, all] if held == all && *all >= STEPS),
     )?;
     let left_out: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("left out: ")).collect();
     must(
