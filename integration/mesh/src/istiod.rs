@@ -7,6 +7,7 @@ use serde_json::json;
 use sluice_integration::{Error, Process, Request, Result, document, repository_root, tools};
 use sluice_kubernetes_test::ApiServer;
 
+use crate::jaeger;
 use crate::network::{Namespace, WORLD};
 
 /// The namespace that istiod runs in; resources in it hold for the whole mesh.
@@ -82,6 +83,9 @@ fn mesh_config() -> Result<String> {
     let wanted = std::fs::read_to_string(&wanted).map_err(|e| Error::file("can't read", &wanted, e))?;
     let mut config = document::from_yaml(&wanted)?["spec"]["meshConfig"].take();
     config["defaultConfig"] = json!({ "discoveryAddress": format!("{WORLD}:15012") });
+    if let Some(providers) = config["extensionProviders"].as_array_mut() {
+        providers.push(jaeger::provider());
+    }
     config["accessLogFile"] = "/dev/stdout".into();
     Ok(config.to_string())
 }

@@ -316,3 +316,26 @@ spec: { host: orders, trafficPolicy: { loadBalancer: { simple: LEAST_REQUEST } }
     assert!(counts["orders-v2"] > 62, "in turn it would be 60: {counts:?}");
     Ok(())
 }
+
+/// PeerAuthentication: under `STRICT` nobody without a certificate gets as far as a policy. Under `PERMISSIVE` plain connections do,
+/// have no peer, and a rule that asks for one is not theirs.
+pub(crate) fn permissive_connections_have_no_peer(mesh: &Mesh) -> Result<()> {
+    let _applied = mesh.install(&at_inventory(CLIENT_READS)?)?;
+    client_may_only_read(mesh)?;
+    let plain = format!("{}:8080", mesh.workload("inventory").namespace().address());
+    let from_outside = || {
+        mesh.world().send(&plain, &Request::get("/inventory/teapot").header("host", "inventory.shop:8080"))
+    };
+    assert!(from_outside().is_err(), "STRICT");
+    let _own = mesh.apply(
+        "
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: { name: inventory, namespace: shop }
+spec: { selector: { matchLabels: { app: inventory } }, mtls: { mode: PERMISSIVE } }
+",
+    )?;
+    wait_for_status("a plain connection to get as far as the policy", 403, from_outside)?;
+    assert_eq!(from_outside()?.json()["reason"], "authz.denied.default");
+    client_may_only_read(mesh)
+}

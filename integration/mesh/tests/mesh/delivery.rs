@@ -50,10 +50,20 @@ pub(crate) fn from_a_registry_by_digest(mesh: &Mesh) -> Result<()> {
     Ok(())
 }
 
-/// After the one above: the agent asks what the tag is now, finds that it has it, and fetches nothing more.
+/// After the one above: the agent asks what the tag is now, finds that it has it, and fetches nothing more. Of an image,
+/// `sha256` is that of the manifest, not of the module.
 pub(crate) fn from_a_registry_by_tag(mesh: &Mesh) -> Result<()> {
     let pulled = by_image(mesh, &format!("sluice:{VERSION}"))?;
     assert_eq!(pulled, [format!("/v2/sluice/sluice/manifests/{VERSION}")]);
+
+    mesh.wait_until_as_before()?;
+    let digest = mesh.registry().digest("sluice", VERSION)?;
+    let sum = digest.strip_prefix("sha256:").ok_or("a digest of another kind")?;
+    let before = mesh.registry().pulls().len();
+    let tagged = plugin()?.url(&format!("oci://{REGISTRY}/sluice/sluice:{VERSION}"));
+    let _applied = mesh.install(&tagged.with("sha256", sum))?;
+    client_may_only_read(mesh)?;
+    assert_eq!(mesh.registry().pulls().len(), before, "what is there and known by its sum is not asked for");
     Ok(())
 }
 

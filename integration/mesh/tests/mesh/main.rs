@@ -20,6 +20,7 @@ mod failures;
 mod order;
 mod placement;
 mod shipped;
+mod tracing;
 mod update;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -62,6 +63,8 @@ const SCENARIOS: &[Scenario] = &scenarios![
     beside::a_routing_rule_chooses_a_subset_of_istios,
     beside::outlier_detection_counts_aborts_and_not_denials,
     beside::least_request_prefers_the_quicker_instance,
+    beside::permissive_connections_have_no_peer,
+    tracing::spans_of_all_proxies_are_one_trace,
     failures::a_registry_that_is_away,
     failures::an_upgrade_that_cannot_be_fetched,
     failures::a_digest_that_the_registry_has_not,
