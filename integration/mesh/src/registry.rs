@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ pub const REGISTRY: &str = "10.77.0.1:5000";
 /// Debian's docker-registry, its images in a folder of the test.
 pub struct Registry {
     process: Mutex<Option<Process>>,
+    filled: AtomicBool,
     directory: PathBuf,
 }
 
@@ -25,7 +27,7 @@ impl Registry {
     pub fn start(world: &Namespace, directory: &Path) -> Result<Self> {
         let directory = directory.join("registry");
         std::fs::create_dir_all(&directory).map_err(|e| Error::file("can't create", &directory, e))?;
-        let registry = Self { process: Mutex::new(None), directory };
+        let registry = Self { process: Mutex::new(None), filled: AtomicBool::new(false), directory };
         registry.restart(world)?;
         Ok(registry)
     }
@@ -56,13 +58,18 @@ impl Registry {
         Ok(())
     }
 
-    /// Fills it with the images that `make images` has made, as `make push` does.
+    /// Fills it with the images that `make images` has made, as `make push` does; the first time.
     pub fn push_images(&self) -> Result<()> {
+        if self.filled.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let images = repository_root().join("dist/images");
         let push =
             Push { crane: tools::find("crane")?, registry: format!("{REGISTRY}/sluice"), insecure: true };
         push.all(&images, &mut std::io::sink())
-            .map_err(|e| Error::Other(format!("{e}: run `make images` first")))
+            .map_err(|e| Error::Other(format!("{e}: run `make images` first")))?;
+        self.filled.store(true, Ordering::Relaxed);
+        Ok(())
     }
 
     /// The digest that the registry gives for a tag of an image, as `sha256:…`.

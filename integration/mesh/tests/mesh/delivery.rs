@@ -50,37 +50,45 @@ pub(crate) fn from_a_registry_by_digest(mesh: &Mesh) -> Result<()> {
     Ok(())
 }
 
-/// After the one above: the agent asks what the tag is now, finds that it has it, and fetches nothing more. Of an image,
-/// `sha256` is that of the manifest, not of the module.
+/// The agent asks what the tag is now, and fetches what it has not. Of an image, `sha256` is that of the manifest, not of the module.
 pub(crate) fn from_a_registry_by_tag(mesh: &Mesh) -> Result<()> {
+    mesh.registry().push_images()?;
+    let tag = format!("/v2/sluice/sluice/manifests/{VERSION}");
     let pulled = by_image(mesh, &format!("sluice:{VERSION}"))?;
-    assert_eq!(pulled, [format!("/v2/sluice/sluice/manifests/{VERSION}")]);
+    assert_eq!(pulled.first(), Some(&tag));
+
+    mesh.wait_until_as_before()?;
+    let again =
+        plugin()?.url(&format!("oci://{REGISTRY}/sluice/sluice:{VERSION}")).with("imagePullPolicy", "Always");
+    assert_eq!(pulls_of(mesh, &again)?, [tag], "it has the module");
 
     mesh.wait_until_as_before()?;
     let digest = mesh.registry().digest("sluice", VERSION)?;
     let sum = digest.strip_prefix("sha256:").ok_or("a digest of another kind")?;
-    let before = mesh.registry().pulls().len();
-    let tagged = plugin()?.url(&format!("oci://{REGISTRY}/sluice/sluice:{VERSION}"));
-    let _applied = mesh.install(&tagged.with("sha256", sum))?;
-    client_may_only_read(mesh)?;
-    assert_eq!(mesh.registry().pulls().len(), before, "what is there and known by its sum is not asked for");
+    let known = plugin()?.url(&format!("oci://{REGISTRY}/sluice/sluice:{VERSION}")).with("sha256", sum);
+    assert_eq!(pulls_of(mesh, &known)?, [""; 0], "what is there and known by its sum is not asked for");
     Ok(())
 }
 
 pub(crate) fn in_the_compat_form(mesh: &Mesh) -> Result<()> {
+    mesh.registry().push_images()?;
     let pulled = by_image(mesh, &format!("sluice:{VERSION}-compat"))?;
     assert_eq!(pulled.first(), Some(&format!("/v2/sluice/sluice/manifests/{VERSION}-compat")));
     assert!(pulled.iter().any(|path| path.contains("/blobs/")), "{pulled:?}");
     Ok(())
 }
 
-/// The module of an image decides; gives what the agent has asked the registry for, but its first question.
+/// The module of an image decides; gives what the agent has asked the registry for.
 fn by_image(mesh: &Mesh, image: &str) -> Result<Vec<String>> {
+    pulls_of(mesh, &plugin()?.url(&format!("oci://{REGISTRY}/sluice/{image}")))
+}
+
+fn pulls_of(mesh: &Mesh, plugin: &Plugin) -> Result<Vec<String>> {
     let before = mesh.registry().pulls().len();
-    let _applied = mesh.install(&plugin()?.url(&format!("oci://{REGISTRY}/sluice/{image}")))?;
+    let _applied = mesh.install(plugin)?;
     client_may_only_read(mesh)?;
     let pulled = mesh.registry().pulls().into_iter().skip(before);
-    // Whether the registry wants a token.
+    // The first question is only whether the registry wants a token.
     Ok(pulled.filter(|path| path != "/v2/").collect())
 }
 

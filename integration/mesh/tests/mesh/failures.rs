@@ -68,6 +68,7 @@ pub(crate) fn a_registry_that_is_away(mesh: &Mesh) -> Result<()> {
 }
 
 pub(crate) fn a_digest_that_the_registry_has_not(mesh: &Mesh) -> Result<()> {
+    mesh.registry().push_images()?;
     let digest = format!("sha256:{}", "0".repeat(64));
     let _applied = mesh.install(&plugin()?.url(&format!("oci://{REGISTRY}/sluice/sluice@{digest}")))?;
     wait_for_line(mesh, "inventory", "MANIFEST_UNKNOWN")?;

@@ -1,11 +1,13 @@
-//! A new policy while requests come.
+//! A new policy or a new module while requests come.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sluice_integration::{Request, Result};
-use sluice_mesh_test::{Mesh, Plugin};
+use sluice_integration::{Request, Result, wait_until};
+use sluice_mesh_test::{Mesh, Plugin, REGISTRY};
 
-use crate::asserts::wait_for_status;
+use crate::asserts::SOON;
+use crate::delivery::VERSION;
 
 /// Of both versions: `/always` goes through and `/never` does not; `/said` says which version it is.
 fn version(name: &str) -> Result<Plugin> {
@@ -23,58 +25,70 @@ authz:
 }
 
 /// Ten updates: every request is decided, by the old or by the new version, and by none before the one that decided before it.
-pub(crate) fn under_load_no_request_is_decided_wrongly(mesh: &Mesh) -> Result<()> {
-    const UPDATES: usize = 10;
+pub(crate) fn of_the_policy_under_load(mesh: &Mesh) -> Result<()> {
     let _applied = mesh.install(&version("v0")?)?;
-    let ended = AtomicBool::new(false);
-    let ask = |path: &str| mesh.call("client", "inventory", &Request::get(path));
-    let counts = std::thread::scope(|scope| -> Result<Vec<usize>> {
-        let load: Vec<_> = (0..2)
-            .map(|_| {
-                scope.spawn(|| -> Result<usize> {
-                    let (mut count, mut latest) = (0, 0);
-                    while !ended.load(Ordering::Relaxed) {
-                        let (always, never, said) = (ask("/always")?, ask("/never")?, ask("/said")?);
-                        assert_eq!(always.status, 200, "{}", always.text());
-                        assert_eq!(
-                            (never.status, &never.json()["reason"]),
-                            (403, &"authz.denied.default".into())
-                        );
-                        let reason = said.json()["reason"].as_str().unwrap_or_default().to_owned();
-                        let number = reason.strip_prefix("authz.denied.rule:v").and_then(|n| n.parse().ok());
-                        let number: usize =
-                            number.unwrap_or_else(|| panic!("{}: {}", said.status, said.text()));
-                        assert!(number >= latest, "after v{latest} came v{number}");
-                        latest = number;
-                        count += 3;
-                    }
-                    Ok(count)
-                })
-            })
-            .collect();
-        for update in 1..=UPDATES {
+    let count = under_load(mesh, || {
+        for update in 1..=10 {
             let name = format!("v{update}");
-            let outcome = mesh.api().apply(&version(&name)?.document()).and_then(|_| {
-                wait_for_status(&name, 403, || {
-                    let answer = ask("/said")?;
-                    if answer.text().contains(&format!("rule:{name}\"")) {
-                        Ok(answer)
-                    } else {
-                        Err("not yet".into())
-                    }
-                })
-            });
-            if outcome.is_err() {
-                ended.store(true, Ordering::Relaxed);
-            }
-            outcome?;
+            mesh.api().apply(&version(&name)?.document())?;
+            wait_until(&name, SOON, || said(mesh).is_ok_and(|number| number == update))?;
         }
-        ended.store(true, Ordering::Relaxed);
-        load.into_iter()
-            .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
+        Ok(())
     })?;
-    println!("  {UPDATES} updates under {} requests", counts.iter().sum::<usize>());
-    assert!(counts.iter().all(|count| *count > UPDATES), "there was load: {counts:?}");
+    println!("  10 updates under {count} requests");
     Ok(())
+}
+
+/// Another module, there and back, fetched while the one before serves: as above.
+pub(crate) fn of_the_module_under_load(mesh: &Mesh) -> Result<()> {
+    mesh.registry().push_images()?;
+    let with = |name: &str, image: &str| -> Result<Plugin> {
+        Ok(version(name)?.url(&format!("oci://{REGISTRY}/sluice/{image}:{VERSION}")))
+    };
+    let _applied = mesh.install(&with("v0", "sluice")?)?;
+    let count = under_load(mesh, || {
+        for (number, image) in [(1, "sluice-auth"), (2, "sluice"), (3, "sluice-auth")] {
+            mesh.api().apply(&with(&format!("v{number}"), image)?.document())?;
+            wait_until(image, SOON, || said(mesh).is_ok_and(|said| said == number))?;
+        }
+        Ok(())
+    })?;
+    println!("  3 modules under {count} requests");
+    Ok(())
+}
+
+/// The number of the version that decides.
+fn said(mesh: &Mesh) -> Result<usize> {
+    let said = mesh.call("client", "inventory", &Request::get("/said"))?;
+    let reason = said.json()["reason"].as_str().unwrap_or_default().to_owned();
+    let number = reason.strip_prefix("authz.denied.rule:v").and_then(|number| number.parse().ok());
+    Ok(number.unwrap_or_else(|| panic!("{}: {}", said.status, said.text())))
+}
+
+/// Does `change` while two callers look at every answer; gives how many they got.
+fn under_load(mesh: &Mesh, change: impl FnOnce() -> Result<()>) -> Result<usize> {
+    let ended = AtomicBool::new(false);
+    let caller = || -> Result<usize> {
+        let ask = |path: &str| mesh.call("client", "inventory", &Request::get(path));
+        let (mut count, mut latest) = (0, 0);
+        while !ended.load(Ordering::Relaxed) {
+            let (always, never, number) = (ask("/always")?, ask("/never")?, said(mesh)?);
+            assert_eq!(always.status, 200, "{}", always.text());
+            assert_eq!((never.status, &never.json()["reason"]), (403, &"authz.denied.default".into()));
+            assert!(number >= latest, "after v{latest} came v{number}");
+            latest = number;
+            count += 3;
+        }
+        Ok(count)
+    };
+    let counts = std::thread::scope(|scope| {
+        let callers = [scope.spawn(caller), scope.spawn(caller)];
+        let changed = catch_unwind(AssertUnwindSafe(change));
+        ended.store(true, Ordering::Relaxed);
+        let counts = callers.map(|caller| caller.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        changed.unwrap_or_else(|panic| resume_unwind(panic))?;
+        counts.into_iter().collect::<Result<Vec<usize>>>()
+    })?;
+    assert!(counts.iter().all(|count| *count > 30), "there was load: {counts:?}");
+    Ok(counts.iter().sum())
 }
