@@ -51,7 +51,7 @@ test: setup lint build ## All tests: natively, on real Envoys, and inside a WebA
 
 lint: setup ## Formatting and clippy, without a warning, natively and as the module sees the code
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --profile tool --workspace --all-targets -- -D warnings
 	tools/wasm-cargo clippy --package sluice-suite --lib --target wasm32-wasip1 -- -D warnings
 
 bench: build-suite ## Measures what a request costs, beside Envoy's own filters
