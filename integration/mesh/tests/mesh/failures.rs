@@ -8,12 +8,33 @@ use sluice_mesh_test::{Mesh, Plugin, REGISTRY, Service, WORLD};
 use crate::asserts::{CLIENT_READS, SOON, client_may_only_read, read, wait_for_status, write};
 use crate::delivery::{VERSION, plugin};
 
-/// Waits until `inventory`'s agent or Envoy, or istiod, has logged that.
-fn wait_for_line(mesh: &Mesh, who: &str, wanted: &str) -> Result<()> {
-    wait_until(&format!("{who} to log {wanted:?}"), SOON, || match who {
-        "istiod" => mesh.istiod().log().contains(wanted),
-        workload => mesh.workload(workload).log().contains(wanted),
-    })
+/// A line that will be logged: what was there before does not count.
+struct Expected<'mesh> {
+    mesh: &'mesh Mesh,
+    who: &'static str,
+    text: &'static str,
+    before: usize,
+}
+
+/// That a workload's agent or Envoy, or istiod, will log this from now on.
+fn expect_line<'mesh>(mesh: &'mesh Mesh, who: &'static str, text: &'static str) -> Expected<'mesh> {
+    let mut expected = Expected { mesh, who, text, before: 0 };
+    expected.before = expected.count();
+    expected
+}
+
+impl Expected<'_> {
+    fn count(&self) -> usize {
+        let log = match self.who {
+            "istiod" => self.mesh.istiod().log(),
+            workload => self.mesh.workload(workload).log(),
+        };
+        log.matches(self.text).count()
+    }
+
+    fn wait(&self) -> Result<()> {
+        wait_until(&format!("{} to log {:?}", self.who, self.text), SOON, || self.count() > self.before)
+    }
 }
 
 /// The agent has put its own filter in our place, which denies everything.
@@ -46,14 +67,17 @@ pub(crate) fn a_registry_that_is_away(mesh: &Mesh) -> Result<()> {
     let away = plugin()?.url(&format!("oci://{REGISTRY}/sluice/sluice-headers:{VERSION}"));
     mesh.registry().push_images()?;
     mesh.registry().stop();
+    let why = expect_line(mesh, "inventory", "could not fetch manifest");
+    let what = expect_line(mesh, "inventory", "applying deny RBAC filter");
     let _applied = mesh.install(&away)?;
-    wait_for_line(mesh, "inventory", "could not fetch manifest")?;
-    wait_for_line(mesh, "inventory", "applying deny RBAC filter")?;
+    why.wait()?;
+    what.wait()?;
     the_agent_denies_all(mesh)?;
 
     // With FAIL_OPEN the other way round: nothing decides, and everything gets through.
+    let what = expect_line(mesh, "inventory", "applying allow RBAC filter");
     let _open = mesh.apply(&away.clone().with("failStrategy", "FAIL_OPEN").document())?;
-    wait_for_line(mesh, "inventory", "applying allow RBAC filter")?;
+    what.wait()?;
     wait_for_status("everything to get through", 200, || write(mesh))?;
 
     // The agent does not try again by itself; any change of the plugin makes it.
@@ -70,23 +94,26 @@ pub(crate) fn a_registry_that_is_away(mesh: &Mesh) -> Result<()> {
 pub(crate) fn a_digest_that_the_registry_has_not(mesh: &Mesh) -> Result<()> {
     mesh.registry().push_images()?;
     let digest = format!("sha256:{}", "0".repeat(64));
+    let why = expect_line(mesh, "inventory", "MANIFEST_UNKNOWN");
     let _applied = mesh.install(&plugin()?.url(&format!("oci://{REGISTRY}/sluice/sluice@{digest}")))?;
-    wait_for_line(mesh, "inventory", "MANIFEST_UNKNOWN")?;
+    why.wait()?;
     the_agent_denies_all(mesh)
 }
 
 pub(crate) fn a_module_of_another_sha256(mesh: &Mesh) -> Result<()> {
     let _server = serving(mesh, std::fs::read(module()?).map_err(|e| e.to_string())?)?;
     let url = format!("http://{WORLD}:7000/other.wasm");
+    let why = expect_line(mesh, "inventory", "which does not match: 0000");
     let _applied = mesh.install(&plugin()?.url(&url).with("sha256", "0".repeat(64)))?;
-    wait_for_line(mesh, "inventory", "which does not match: 0000")?;
+    why.wait()?;
     the_agent_denies_all(mesh)
 }
 
 pub(crate) fn something_that_is_no_module(mesh: &Mesh) -> Result<()> {
     let _server = serving(mesh, b"<html>Not Found</html>".to_vec())?;
+    let why = expect_line(mesh, "inventory", "page.wasm is invalid");
     let _applied = mesh.install(&plugin()?.url(&format!("http://{WORLD}:7000/page.wasm")))?;
-    wait_for_line(mesh, "inventory", "page.wasm is invalid")?;
+    why.wait()?;
     the_agent_denies_all(mesh)
 }
 
@@ -97,14 +124,17 @@ pub(crate) fn a_module_that_is_cut_off(mesh: &Mesh) -> Result<()> {
     let _server = serving(mesh, bytes)?;
     for strategy in ["FAIL_CLOSE", "FAIL_RELOAD", "FAIL_OPEN"] {
         let cut = plugin()?.url(&format!("http://{WORLD}:7000/cut.wasm")).with("failStrategy", strategy);
+        let why = expect_line(mesh, "inventory", "Failed to parse corrupted Wasm module");
+        let told = expect_line(mesh, "istiod", "ADS:ECDS: ACK ERROR inventory.shop");
         let applied = mesh.install(&cut)?;
+        why.wait()?;
+        told.wait()?;
         envoy_answers_500(mesh)?;
         // Before the next: made anew while its predecessor's connections drain, the *listener* is refused, and the one before,
         // without any plugin, goes on serving.
         applied.remove()?;
     }
-    wait_for_line(mesh, "inventory", "Failed to parse corrupted Wasm module")?;
-    wait_for_line(mesh, "istiod", "ACK ERROR inventory.shop")
+    Ok(())
 }
 
 /// A new version that can't be fetched takes the place of the one that served: the agent's filter denies everything, though the
@@ -129,8 +159,10 @@ pub(crate) fn an_upgrade_that_cannot_be_fetched(mesh: &Mesh) -> Result<()> {
 pub(crate) fn a_first_policy_with_a_mistake(mesh: &Mesh) -> Result<()> {
     let mistaken = Plugin::new("sluice", "{version: 1, authz: {defalt: deny}}")?.on("inventory").server();
     for strategy in ["FAIL_OPEN", "FAIL_RELOAD", "FAIL_CLOSE"] {
+        let why =
+            expect_line(mesh, "inventory", "configuration refused: authz.defalt: unknown field `defalt`");
         let applied = mesh.install(&mistaken.clone().with("failStrategy", strategy))?;
-        wait_for_line(mesh, "inventory", "configuration refused: authz.defalt: unknown field `defalt`")?;
+        why.wait()?;
         envoy_answers_500(mesh)?;
         // Corrected, it serves at once.
         mesh.api().apply(&plugin()?.document())?;
@@ -146,14 +178,16 @@ pub(crate) fn an_update_with_a_mistake(mesh: &Mesh) -> Result<()> {
     let _applied = mesh.install(&plugin()?)?;
     client_may_only_read(mesh)?;
     let mistaken = CLIENT_READS.replace("methods: [GET]", "metods: [POST]");
-    mesh.api()
-        .apply(&Plugin::new("sluice", &mistaken)?.on("inventory").server().phase("AUTHN").document())?;
-    wait_for_line(
+    let why = expect_line(
         mesh,
         "inventory",
         "configuration refused: authz.rules[0].match.metods: unknown field `metods`",
-    )?;
-    wait_for_line(mesh, "istiod", "ADS:ECDS: ACK ERROR inventory.shop")?;
+    );
+    let told = expect_line(mesh, "istiod", "ADS:ECDS: ACK ERROR inventory.shop");
+    mesh.api()
+        .apply(&Plugin::new("sluice", &mistaken)?.on("inventory").server().phase("AUTHN").document())?;
+    why.wait()?;
+    told.wait()?;
     client_may_only_read(mesh)?;
     // The API server took it, and says nothing.
     let stored = mesh.api().kubectl(&[
@@ -186,6 +220,9 @@ pub(crate) fn a_vm_that_dies(mesh: &Mesh) -> Result<()> {
         assert_eq!(write(mesh)?.status, 503, "{strategy}");
         assert!(mesh.service("inventory").received().is_empty());
         wait_for_status(&format!("{strategy}: requests afterwards"), afterwards, || read(mesh))?;
+        // Whether there is a module again, to be killed, or nobody.
+        let poison_again = if strategy == "FAIL_OPEN" { 200 } else { 503 };
+        assert_eq!(write(mesh)?.status, poison_again, "{strategy}");
         applied.remove()?;
     }
     Ok(())

@@ -160,8 +160,9 @@ pub(crate) fn an_envoy_filter_in_place_of_a_plugin(mesh: &Mesh) -> Result<()> {
     crate::asserts::client_may_only_read(mesh)?;
     let ecds = mesh.workload("inventory").admin("/config_dump?resource=ecds_filters")?.text();
     assert!(ecds.contains("\"base_interval\": \"0.025s\""), "{ecds}");
+    assert_eq!(mesh.call("client", "inventory", &Request::post("/only-here", ""))?.status, 403);
     wait_until("the decision in the access log", SOON, || {
-        let entries = access_log(mesh, "inventory", "/inventory/teapot");
+        let entries = access_log(mesh, "inventory", "/only-here");
         entries.iter().any(|entry| entry["decision"] == "denied:authz.denied.default")
     })
 }
