@@ -6,6 +6,7 @@ use crate::structure;
 use crate::text::{Position, Span};
 use crate::yaml;
 use sluice_core::problem::{FieldPath, Problem};
+use sluice_core::variable::Variable;
 use sluice_pipeline::{Document, Pipeline, Seeds};
 
 /// Something that is wrong with a document, and where.
@@ -40,9 +41,14 @@ pub fn compile(source: &Source) -> Result<Compiled, Vec<Finding>> {
         yaml::read(text).map_err(|problems| problems.into_iter().map(unreadable).collect::<Vec<_>>())?;
     let document: Document = structure::decode(&node).map_err(|problems| located(&node, problems))?;
     // The seeds of a proxy are secret; here nobody attacks, and the same answer every time is worth more.
-    let pipeline = Pipeline::from_document(&document, Seeds { local: 1, shared: 1 })
+    let pipeline = Pipeline::from_document_with(&document, Seeds { local: 1, shared: 1 }, known_here)
         .map_err(|problems| located(&node, problems.iter().cloned().collect()))?;
     Ok(Compiled { json: node.to_json(), node, document, pipeline })
+}
+
+/// A variable of the proxy's: its value may be given to the command too, as to see what `explain` says to a token.
+fn known_here(name: &str) -> Variable {
+    std::env::var(name).map_or(Variable::Unknown, Variable::Is)
 }
 
 /// Finds out where problems stand.

@@ -36,6 +36,14 @@ fn each_form_is_as_it_stands_beside_this() {
         ),
         ("wasm-plugin-patch.yaml", "wasm-plugin policy.yaml --name orders --patch"),
         (
+            "wasm-plugin-secret.yaml",
+            "wasm-plugin ../../../docs/examples/shared-secret.yaml -n shop --image oci://ghcr.io/sluice/sluice:0.1.0",
+        ),
+        (
+            "envoy-filter-secret.yaml",
+            "envoy-filter ../../../docs/examples/shared-secret.yaml -n shop --image oci://ghcr.io/sluice/sluice:0.1.0",
+        ),
+        (
             "envoy-filter.yaml",
             "envoy-filter policy.yaml -n shop -l app=orders -l version=v1 --image oci://ghcr.io/sluice/sluice:0.1.0 --access-log",
         ),

@@ -256,3 +256,43 @@ fn a_claim_that_no_header_can_carry_adds_no_header() {
         }
     }
 }
+
+/// The policy of `docs/examples/shared-secret.yaml` on an Envoy whose VM has this environment.
+fn gateway_with_environment(variables: Value) -> sluice_integration::Result<Gateway> {
+    let policy = include_str!("../../docs/examples/shared-secret.yaml");
+    let edit = move |bootstrap: &mut Value| {
+        let filters = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters";
+        for filter in bootstrap.pointer_mut(filters).and_then(Value::as_array_mut).unwrap() {
+            if let Some(vm) = filter.pointer_mut("/typed_config/config/vm_config") {
+                vm["environment_variables"] = json!({ "key_values": variables.clone() });
+            }
+        }
+    };
+    Gateway::builder().policy(policy).edit(edit).start()
+}
+
+#[test]
+fn a_secret_comes_from_the_environment_of_the_vm() {
+    let secret = base64::Engine::encode(
+        &base64::engine::general_purpose::URL_SAFE_NO_PAD,
+        tokens::HS256_SECRET.trim(),
+    );
+    let gateway = gateway_with_environment(json!({ "SLUICE_STAFF_SECRET": secret })).unwrap();
+    let token = Token::of("alice").signed_with(Algorithm::Hs256).sign();
+    assert_eq!(gateway.send(Request::get("/a").bearer(&token)).status, 200);
+    assert_eq!(gateway.upstream().last().headers_named("x-user"), ["alice"]);
+    let mut forged = token.clone();
+    forged.pop();
+    forged.push(if token.ends_with('A') { 'Q' } else { 'A' });
+    assert_eq!(gateway.send(Request::get("/b").bearer(&forged)).status, 401);
+    assert!(!gateway.envoy().log().contains(&secret));
+}
+
+#[test]
+fn without_its_secret_the_policy_is_refused() {
+    let error = gateway_with_environment(json!({ "ANOTHER": "x" })).map(drop).unwrap_err().to_string();
+    assert!(
+        error.contains("keys[0].k: there is no environment variable `SLUICE_STAFF_SECRET`"),
+        "the log says which: {error}"
+    );
+}

@@ -39,6 +39,13 @@ pub(super) fn wasm(code: &Value, name: &str, compiled: &Compiled, format: Format
         Format::Yaml => compiled.node.to_json_lines(),
         Format::Json => compiled.json.clone(),
     };
+    let mut vm_config = json!({ "vm_id": name, "runtime": "envoy.wasm.runtime.v8", "code": code });
+    let variables = compiled.document.variables();
+    if let (false, Some(vm_config)) = (variables.is_empty(), vm_config.as_object_mut()) {
+        // From Envoy's own environment: the secret is not in its configuration.
+        let names: Vec<&str> = variables.iter().map(|name| name.as_str()).collect();
+        vm_config.insert("environment_variables".to_owned(), json!({ "host_env_keys": names }));
+    }
     json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
         "config": {
@@ -48,11 +55,7 @@ pub(super) fn wasm(code: &Value, name: &str, compiled: &Compiled, format: Format
             // than two would end the Envoy.
             "failure_policy": "FAIL_RELOAD",
             "reload_config": { "backoff": { "base_interval": "0.010s" } },
-            "vm_config": {
-                "vm_id": name,
-                "runtime": "envoy.wasm.runtime.v8",
-                "code": code,
-            },
+            "vm_config": vm_config,
             "configuration": { "@type": "type.googleapis.com/google.protobuf.StringValue", "value": policy },
         },
     })

@@ -20,9 +20,10 @@ pub(super) fn wasm_plugin(
     arguments: &RenderWasmPluginArguments,
 ) -> Result<(Tree, Vec<String>), Failure> {
     let proxies = &arguments.proxies;
+    let vm = vm_config(compiled);
     let mut warnings = Vec::new();
     let spec = if arguments.patch {
-        Tree::object([("pluginConfig", Some(Tree::from(&compiled.node)))])
+        Tree::object([("vmConfig", vm), ("pluginConfig", Some(Tree::from(&compiled.node)))])
     } else {
         let module = Module::of(&arguments.module)?;
         warnings.extend(module.warning);
@@ -44,6 +45,7 @@ pub(super) fn wasm_plugin(
             ("priority", arguments.priority.map(|priority| Tree::Scalar(priority.into()))),
             ("failStrategy", Some(arguments.fail_strategy.name().into())),
             ("match", matched),
+            ("vmConfig", vm),
             ("pluginConfig", Some(Tree::from(&compiled.node))),
         ])
     };
@@ -66,6 +68,15 @@ pub(super) fn wasm_plugin(
         ("spec", Some(spec)),
     ]);
     Ok((plugin, warnings))
+}
+
+/// The variables that the document refers to, from the environment of the container `istio-proxy`: the secret is in no resource.
+fn vm_config(compiled: &Compiled) -> Option<Tree> {
+    let variables = compiled.document.variables();
+    let variable =
+        |name: &str| Tree::object([("name", Some(name.into())), ("valueFrom", Some("HOST".into()))]);
+    let list = variables.iter().map(|name| variable(name.as_str())).collect();
+    (!variables.is_empty()).then(|| Tree::object([("env", Some(Tree::List(list)))]))
 }
 
 /// What can't go through `pluginConfig` unharmed: Istio reads it into doubles (google.protobuf.Struct).

@@ -257,9 +257,9 @@ impl AuthnSection {
 impl ProviderConfig {
     fn compile(&self, position: usize, path: &FieldPath, compiler: &mut Compiler) -> Option<Provider> {
         let kind = match (&self.jwt, &self.api_key, &self.forwarded) {
-            (Some(jwt), None, None) => {
-                jwt.compile(&path.field("jwt"), &mut compiler.problems).map(ProviderKind::Jwt)
-            }
+            (Some(jwt), None, None) => jwt
+                .compile(&path.field("jwt"), compiler.variables, &mut compiler.problems)
+                .map(ProviderKind::Jwt),
             (None, Some(keys), None) => {
                 keys.compile(&self.name, position, &path.field("apiKey"), compiler).map(ProviderKind::ApiKey)
             }

@@ -2,7 +2,7 @@
 
 use crate::algorithm::Algorithm;
 use crate::jwk::JwkSet;
-use crate::scalar::{KeyFact, Sha256Digest, Timestamp};
+use crate::scalar::{KeyFact, SecretSource, Sha256Digest, Timestamp};
 use serde::Deserialize;
 use sluice_core::header::HeaderName;
 use sluice_core::identity::ClaimPath;
@@ -10,7 +10,9 @@ use sluice_core::list::{OneOrMany, OrderedMap};
 use sluice_core::name::Name;
 use sluice_core::scalar::{Duration, Rate, Size};
 use sluice_core::selector::Match;
+use sluice_core::variable::VariableName;
 use sluice_core::when::PeerPattern;
+use std::collections::BTreeSet;
 
 /// `authn`: who is calling. The first rule that matches a request says which providers may prove it; a request that no rule matches
 /// is refused. Without any rule one of all providers is required of every request.
@@ -251,5 +253,16 @@ impl AuthnSection {
     /// The names of the providers, for references to them (`when.providers`).
     pub fn provider_names(&self) -> Vec<Name> {
         self.providers.iter().map(|provider| provider.name.clone()).collect()
+    }
+
+    /// The environment variables that the section refers to, each once.
+    pub fn variables(&self) -> BTreeSet<&VariableName> {
+        let sets = self.providers.iter().filter_map(|provider| provider.jwt.as_ref()).map(|jwt| &jwt.keys);
+        sets.flat_map(|KeySource::Inline(set)| &set.keys)
+            .filter_map(|key| match &key.k {
+                Some(SecretSource::Environment(name)) => Some(name),
+                Some(SecretSource::Text(_)) | None => None,
+            })
+            .collect()
     }
 }

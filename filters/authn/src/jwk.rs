@@ -2,11 +2,13 @@
 
 use crate::algorithm::{Algorithm, AlgorithmSet};
 use crate::key::{KeyMaterial, VerificationKey};
-use crate::scalar::Secret;
+use crate::scalar::SecretSource;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use sluice_core::variable::{Variable, VariableName, Variables};
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// A JWK set (RFC 7517 §5). Members that are not listed here are ignored, as the RFC has it.
 #[derive(Clone, Debug, Deserialize)]
@@ -41,8 +43,8 @@ pub struct Jwk {
     pub x: Option<String>,
     /// The coordinate y of an `EC` key.
     pub y: Option<String>,
-    /// The secret of an `oct` key.
-    pub k: Option<Secret>,
+    /// The secret of an `oct` key, Base64url; or where it is: `{ environment: NAME }`, a variable that holds the same.
+    pub k: Option<SecretSource>,
     // The members that only a private key has (RFC 7518 §6.2.2, §6.3.2); their values are not even read.
     #[cfg_attr(feature = "schema", schemars(skip))]
     d: Option<IgnoredAny>,
@@ -75,7 +77,11 @@ impl Jwk {
     ///
     /// # Errors
     /// [`JwkProblem`]: not a key that could verify anything, or a private one.
-    pub fn import(&self, accepted: AlgorithmSet) -> Result<Option<VerificationKey>, JwkProblem> {
+    pub fn import(
+        &self,
+        accepted: AlgorithmSet,
+        variables: Variables,
+    ) -> Result<Option<VerificationKey>, JwkProblem> {
         if let Some(member) = self.private_member() {
             return Err(problem(
                 member,
@@ -85,7 +91,7 @@ impl Jwk {
         if !self.is_for_verification() {
             return Ok(None);
         }
-        let material = self.material()?;
+        let material = self.material(variables)?;
         let fitting = material.fitting();
         let meant = match &self.alg {
             None => fitting,
@@ -114,7 +120,7 @@ impl Jwk {
         for_signatures && self.key_ops.as_ref().is_none_or(verifies)
     }
 
-    fn material(&self) -> Result<KeyMaterial, JwkProblem> {
+    fn material(&self, variables: Variables) -> Result<KeyMaterial, JwkProblem> {
         match self.kty.as_str() {
             "RSA" => {
                 let (n, e) = (decode("n", self.n.as_deref())?, decode("e", self.e.as_deref())?);
@@ -140,7 +146,15 @@ impl Jwk {
                 other => Err(problem("crv", format!("`{other}` is not accepted; there is `Ed25519`"))),
             },
             "oct" => {
-                let secret = decode("k", self.k.as_ref().map(Secret::expose))?;
+                let secret = match &self.k {
+                    None => decode("k", None)?,
+                    Some(SecretSource::Text(text)) => decode("k", Some(text.expose()))?,
+                    Some(SecretSource::Environment(name)) => match variables(name.as_str()) {
+                        Variable::Is(text) => decode("k", Some(&text))?,
+                        Variable::Absent => return Err(problem("k", absent(name))),
+                        Variable::Unknown => unknown_secret(),
+                    },
+                };
                 KeyMaterial::secret(secret).map_err(|message| problem("k", message))
             }
             other => Err(problem(
@@ -172,6 +186,20 @@ impl Jwk {
 fn decode(member: &'static str, text: Option<&str>) -> Result<Vec<u8>, JwkProblem> {
     let text = text.ok_or_else(|| problem(member, "missing: a key of this type has it"))?;
     URL_SAFE_NO_PAD.decode(text).map_err(|_| problem(member, "not Base64url without padding (RFC 7515 §2)"))
+}
+
+/// Where the proxy would have it from.
+fn absent(name: &VariableName) -> String {
+    format!(
+        "there is no environment variable `{name}`: give it to the VM (Envoy: `vm_config.environment_variables`; Istio: `vmConfig.env`), as `sluice render` writes it, and to the proxy's process"
+    )
+}
+
+/// In place of a secret that only the proxy knows: nobody can have signed with it.
+fn unknown_secret() -> Vec<u8> {
+    let random = || RandomState::new().build_hasher().finish().to_ne_bytes();
+    // As long as the longest hash, so that it fits every algorithm.
+    (0..8).flat_map(|_| random()).collect()
 }
 
 fn problem(member: &'static str, message: impl Into<String>) -> JwkProblem {

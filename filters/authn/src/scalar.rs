@@ -1,8 +1,10 @@
 //! The section's small values: digests, points in time, references to facts of an API key, and secrets that no message shows.
 
-use serde::de::{self, Deserialize, Deserializer};
+use serde::Deserialize;
+use serde::de::{self, Deserializer};
 use sluice_core::environment::UnixTime;
 use sluice_core::problem::nearest;
+use sluice_core::variable::VariableName;
 use std::fmt;
 
 /// A SHA-256 digest, written as 64 hexadecimal digits.
@@ -31,6 +33,15 @@ pub enum KeyFact {
 /// Secret text: no message and no `Debug` shows it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Secret(String);
+
+/// Where a secret is.
+#[derive(Clone, Debug)]
+pub enum SecretSource {
+    /// In the document: whoever can read that has it.
+    Text(Secret),
+    /// In a variable of the VM's environment.
+    Environment(VariableName),
+}
 
 // === impl Sha256Digest ===
 
@@ -238,6 +249,54 @@ impl schemars::JsonSchema for Secret {
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({ "type": "string", "description": "Secret text: never shown.", "writeOnly": true })
+    }
+}
+
+// === impl SecretSource ===
+
+impl<'de> Deserialize<'de> for SecretSource {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct SourceVisitor;
+        impl<'de> de::Visitor<'de> for SourceVisitor {
+            type Value = SecretSource;
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("the secret, or `{ environment: NAME }`")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<SecretSource, E> {
+                Ok(SecretSource::Text(Secret(text.to_owned())))
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<SecretSource, A::Error> {
+                let reference = Reference::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                Ok(SecretSource::Environment(reference.environment))
+            }
+        }
+        deserializer.deserialize_any(SourceVisitor)
+    }
+}
+
+/// A secret that is named.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reference {
+    environment: VariableName,
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for SecretSource {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "SecretSource".into()
+    }
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let (text, name) = (generator.subschema_for::<Secret>(), generator.subschema_for::<VariableName>());
+        schemars::json_schema!({ "anyOf": [text, {
+            "type": "object",
+            "properties": { "environment": name },
+            "required": ["environment"],
+            "additionalProperties": false,
+        }] })
     }
 }
 

@@ -8,6 +8,7 @@ use crate::problem::{FieldPath, Problems};
 use crate::reason::{Outcome, ReasonId, ReasonTable, Section};
 use crate::roles::Roles;
 use crate::selector::{Match, SelectorBuilder, SelectorId};
+use crate::variable::{self, Variables};
 use crate::verdict::{Mutations, Verdict};
 use std::collections::HashMap;
 
@@ -72,6 +73,8 @@ pub struct Compiler {
     pub seed: u64,
     /// A seed that all workers of a proxy share (the host keeps it): for keys in shared memory.
     pub shared_seed: u64,
+    /// Who knows the environment variables that a document refers to.
+    pub variables: Variables,
 }
 
 impl Default for Compiler {
@@ -94,6 +97,7 @@ impl Compiler {
             challenges: Vec::new(),
             seed,
             shared_seed,
+            variables: variable::of_this_process,
         }
     }
 

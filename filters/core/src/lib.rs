@@ -14,6 +14,7 @@
 //! | [`selector`] | `match`: its grammar, and the index that all sections share |
 //! | [`identity`], [`roles`], [`when`] | who is calling, with proof; what `when` asks of them |
 //! | [`attribute`] | references such as `identity.consumer` or `header.x-tenant` in keys and labels |
+//! | [`variable`] | secrets that a document names instead of holding |
 //! | [`rules`] | which rules of a list are ever asked |
 //! | [`reason`], [`verdict`], [`exchange`] | decisions, their stable names, and what they do |
 //! | [`environment`] | clock, randomness, shared state and crypto: the host, as policies see it; [`fake`] is one for tests |
@@ -45,5 +46,6 @@ pub mod roles;
 pub mod rules;
 pub mod scalar;
 pub mod selector;
+pub mod variable;
 pub mod verdict;
 pub mod when;

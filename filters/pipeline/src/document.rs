@@ -9,6 +9,7 @@ use sluice_core::name::Name;
 use sluice_core::network::Cidr;
 use sluice_core::problem::FieldPath;
 use sluice_core::selector::Match;
+use sluice_core::variable::VariableName;
 
 /// Makes [`Document`] from one line per section: the document's field, the section's type, what its schema says.
 macro_rules! sections {
@@ -52,6 +53,14 @@ macro_rules! sections {
                 )*
                 let _ = compiler;
                 stages
+            }
+
+            /// The environment variables that the document refers to, in alphabetical order, each once.
+            pub fn variables(&self) -> Vec<&VariableName> {
+                #[cfg(feature = "auth")]
+                return self.authn.iter().flat_map(|authn| authn.variables()).collect();
+                #[cfg(not(feature = "auth"))]
+                Vec::new()
             }
 
             /// The names of the sections that the document has.

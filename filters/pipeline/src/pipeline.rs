@@ -13,6 +13,7 @@ use sluice_core::problem::{Problem, Problems};
 use sluice_core::reason::{Outcome, ReasonId, ReasonTable, Section};
 use sluice_core::request::{RequestView, Unreadable};
 use sluice_core::selector::{Candidates, SelectorBuilder, SelectorIndex};
+use sluice_core::variable::{self, Variables};
 use sluice_core::verdict::{LocalReply, Mutations, Verdict};
 use std::time::Duration;
 
@@ -95,10 +96,23 @@ impl Pipeline {
     /// # Errors
     /// All that is wrong with it.
     pub fn from_document(document: &Document, seeds: Seeds) -> Result<Self, Problems> {
+        Self::from_document_with(document, seeds, variable::of_this_process)
+    }
+
+    /// Compiles a document whose environment variables somebody else knows.
+    ///
+    /// # Errors
+    /// As [`Pipeline::from_document`].
+    pub fn from_document_with(
+        document: &Document,
+        seeds: Seeds,
+        variables: Variables,
+    ) -> Result<Self, Problems> {
         let lists = document.definitions.ip_lists.iter();
         let lists = lists.map(|(name, list)| (name.clone(), list.cidrs.iter().copied().collect())).collect();
         let selectors = SelectorBuilder::new(document.definitions.matches.clone(), lists);
         let mut compiler = Compiler::new(selectors, seeds.local, seeds.shared);
+        compiler.variables = variables;
         compiler.selectors.compile_definitions(&mut compiler.problems);
         let unreadable = Unreadable::REASONS
             .map(|text| (text, compiler.reason(Section::Request, Outcome::Denied, text)))

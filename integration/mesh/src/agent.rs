@@ -5,8 +5,10 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
-use sluice_integration::{Error, Process, Result, envoy_binary, tools};
+use sluice_integration::{Error, Process, Result, envoy_binary, tokens, tools};
 
 use crate::istiod::NAME;
 use crate::network::{Namespace, WORLD};
@@ -16,6 +18,14 @@ use crate::registry::REGISTRY;
 
 /// The one absolute path that the agent writes to: modules that it has fetched go to `data` below it.
 const ISTIO_HOME: &str = "/var/lib/istio";
+
+/// The variable of each proxy's environment that holds [`secret`].
+pub const SECRET_VARIABLE: &str = "SLUICE_STAFF_SECRET";
+
+/// The secret of the demo's HS256 tokens, Base64url as in a JWK.
+pub fn secret() -> String {
+    URL_SAFE_NO_PAD.encode(tokens::HS256_SECRET.trim())
+}
 
 /// What Istio's init container does: all TCP goes to the Envoy, but its own and that to its ports for health and metrics.
 pub(crate) fn redirect(namespace: &Namespace) -> Result<()> {
@@ -84,6 +94,8 @@ pub(crate) fn start(plan: &Plan, namespace: &Namespace, directory: &Path) -> Res
         ("ISTIO_BOOTSTRAP_OVERRIDE", &format!("{ISTIO_HOME}/custom_bootstrap.json")),
         // docker-registry speaks plain HTTP here.
         ("WASM_INSECURE_REGISTRIES", REGISTRY),
+        // As a Secret comes into the container `istio-proxy`.
+        (SECRET_VARIABLE, &secret()),
     ]);
     if plan.role == Role::Certificates {
         command.env("DISABLE_ENVOY", "true").env("OUTPUT_CERTS", format!("{ISTIO_HOME}/certs"));

@@ -32,6 +32,7 @@ mod registry;
 mod service;
 mod workload;
 
+pub use agent::{SECRET_VARIABLE, secret};
 pub use applied::Applied;
 pub use edge::Edge;
 pub use istiod::{Istiod, ROOT_NAMESPACE, TRUST_DOMAIN};

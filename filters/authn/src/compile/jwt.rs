@@ -12,6 +12,7 @@ use sluice_core::header::HeaderName;
 use sluice_core::identity::ClaimPath;
 use sluice_core::list::OneOrMany;
 use sluice_core::problem::{FieldPath, Problems};
+use sluice_core::variable::Variables;
 
 /// Where the document does not say, in nanoseconds.
 const CLOCK_SKEW: u64 = 60_000_000_000;
@@ -23,7 +24,12 @@ const MAX_SIZE: u64 = 8 << 10;
 const LARGEST_MAX_SIZE: u64 = 64 << 10;
 
 impl JwtConfig {
-    pub(super) fn compile(&self, path: &FieldPath, problems: &mut Problems) -> Option<JwtProvider> {
+    pub(super) fn compile(
+        &self,
+        path: &FieldPath,
+        variables: Variables,
+        problems: &mut Problems,
+    ) -> Option<JwtProvider> {
         if self.issuer.is_empty() {
             problems.report(&path.field("issuer"), "empty: write the `iss` of the issuer's tokens");
         }
@@ -55,7 +61,7 @@ impl JwtConfig {
         let removes_token =
             removes(self.forward.token, &sources, &path.field("forward").field("token"), problems);
         let KeySource::Inline(keys) = &self.keys;
-        let keys = self.key_set(keys, path, problems);
+        let keys = self.key_set(keys, path, variables, problems);
         let claim = |given: &Option<ClaimPath>, default: &str| match given {
             Some(claim) => Some(claim.clone()),
             None => ClaimPath::new(default).ok(),
@@ -87,7 +93,13 @@ impl JwtConfig {
         })
     }
 
-    fn key_set(&self, set: &JwkSet, path: &FieldPath, problems: &mut Problems) -> KeySet {
+    fn key_set(
+        &self,
+        set: &JwkSet,
+        path: &FieldPath,
+        variables: Variables,
+        problems: &mut Problems,
+    ) -> KeySet {
         let named: Option<AlgorithmSet> =
             self.algorithms.as_ref().map(|list: &OneOrMany<_>| list.iter().copied().collect());
         let accepted = named.unwrap_or_else(AlgorithmSet::quick);
@@ -95,7 +107,7 @@ impl JwtConfig {
         let mut keys = Vec::new();
         for (position, jwk) in set.keys.iter().enumerate() {
             let path = path_of_keys.index(position);
-            match jwk.import(accepted) {
+            match jwk.import(accepted, variables) {
                 Ok(Some(key)) => {
                     let same = |known: &&crate::key::VerificationKey| {
                         known.id.is_some()

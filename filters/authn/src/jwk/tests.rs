@@ -1,6 +1,7 @@
 use super::*;
 use crate::test_tokens::jwk;
 use serde_json::{Value, json};
+use sluice_core::variable::of_this_process;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -47,7 +48,7 @@ fn a_key_is_bound_to_what_fits_it_and_what_it_says() {
             vec!["RS256"],
         ),
     ] {
-        let key = changed(kid, changes.clone()).import(accepted).unwrap().unwrap();
+        let key = changed(kid, changes.clone()).import(accepted, of_this_process).unwrap().unwrap();
         let names: Vec<&str> = key.algorithms.iter().map(Algorithm::name).collect();
         assert_eq!(names, expected, "{kid} {changes}");
         assert_eq!(key.id.as_deref(), Some(kid));
@@ -64,7 +65,7 @@ fn a_key_for_something_else_is_left_out() {
         ("rsa", json!({ "alg": "PS256" })),
     ] {
         assert!(
-            changed(kid, changes.clone()).import(AlgorithmSet::quick()).unwrap().is_none(),
+            changed(kid, changes.clone()).import(AlgorithmSet::quick(), of_this_process).unwrap().is_none(),
             "{kid} {changes}"
         );
     }
@@ -97,7 +98,7 @@ fn what_is_no_public_key_is_an_error_that_names_the_member() {
         ("secret", json!({ "alg": "RS256" }), "alg", "does not fit"),
         ("rsa", json!({ "kty": "rsa" }), "kty", "`RSA`"),
     ] {
-        let error = changed(kid, changes.clone()).import(every_algorithm()).unwrap_err();
+        let error = changed(kid, changes.clone()).import(every_algorithm(), of_this_process).unwrap_err();
         assert_eq!(error.member, member, "{kid} {changes}: {}", error.message);
         assert!(error.message.contains(why), "{kid} {changes}: {}", error.message);
     }
@@ -107,6 +108,67 @@ fn what_is_no_public_key_is_an_error_that_names_the_member() {
 fn neither_debug_nor_an_error_shows_a_secret() {
     let secret = jwk("secret")["k"].as_str().unwrap().to_owned();
     assert!(!format!("{:?}", changed("secret", json!({}))).contains(&secret));
-    let error = changed("secret", json!({ "k": "c2hvcnQ" })).import(every_algorithm()).unwrap_err();
+    let error =
+        changed("secret", json!({ "k": "c2hvcnQ" })).import(every_algorithm(), of_this_process).unwrap_err();
     assert!(!format!("{error:?}").contains("c2hvcnQ"));
+}
+
+/// What the proxy's VM has in its environment.
+fn variables(name: &str) -> Variable {
+    match name {
+        "GOOD" => Variable::Is(jwk("secret")["k"].as_str().unwrap().to_owned()),
+        "SHORT" => Variable::Is("c2hvcnQ".to_owned()),
+        "RAW" => Variable::Is("not Base64url!".to_owned()),
+        "ELSEWHERE" => Variable::Unknown,
+        _ => Variable::Absent,
+    }
+}
+
+fn named(variable: &str) -> Result<Option<VerificationKey>, JwkProblem> {
+    changed("secret", json!({ "k": { "environment": variable } })).import(every_algorithm(), variables)
+}
+
+#[test]
+fn a_secret_may_be_in_a_variable_of_the_environment() {
+    let in_document =
+        changed("secret", json!({})).import(every_algorithm(), of_this_process).unwrap().unwrap();
+    let message = b"header.payload";
+    let tag = jwt_simple::prelude::HS256Key::from_bytes(&decode("k", jwk("secret")["k"].as_str()).unwrap());
+    let tag = jwt_simple::prelude::MACLike::authentication_tag(&tag, message);
+    let environment = sluice_core::fake::FakeEnvironment::default();
+    for key in [in_document, named("GOOD").unwrap().unwrap()] {
+        assert!(key.material.verifies(Algorithm::Hs256, message, &tag, &environment));
+    }
+    let unknown = named("ELSEWHERE").unwrap().unwrap();
+    assert!(!unknown.material.verifies(Algorithm::Hs256, message, &tag, &environment));
+    assert_eq!(unknown.algorithms, named("GOOD").unwrap().unwrap().algorithms);
+}
+
+#[test]
+fn a_variable_that_is_absent_or_no_secret_is_refused_without_its_value() {
+    for (variable, why) in [
+        ("NOT_SET", "there is no environment variable `NOT_SET`: give it to the VM"),
+        ("SHORT", "at least 32"),
+        ("RAW", "not Base64url"),
+    ] {
+        let error = named(variable).unwrap_err();
+        assert_eq!(error.member, "k");
+        assert!(error.message.contains(why), "{}", error.message);
+        assert!(!error.message.contains("c2hvcnQ") && !error.message.contains('!'), "{}", error.message);
+    }
+}
+
+#[test]
+fn a_reference_names_a_variable_and_nothing_else() {
+    for (k, why) in [
+        (json!({ "environment": "A-B" }), "not the name of an environment variable"),
+        (json!({ "env": "A" }), "unknown field `env`"),
+        (json!({}), "missing field `environment`"),
+        (json!(7), "the secret, or `{ environment: NAME }`"),
+    ] {
+        let mut key = jwk("secret");
+        key["k"] = k;
+        let error = serde_json::from_value::<Jwk>(key).unwrap_err().to_string();
+        assert!(error.contains(why), "{error}");
+    }
 }

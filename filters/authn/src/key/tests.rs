@@ -12,7 +12,7 @@ fn every_algorithm() -> AlgorithmSet {
 
 fn key(jwk: Value) -> KeyMaterial {
     let jwk: Jwk = serde_json::from_value(jwk).unwrap();
-    jwk.import(every_algorithm()).unwrap().unwrap().material
+    jwk.import(every_algorithm(), sluice_core::variable::of_this_process).unwrap().unwrap().material
 }
 
 fn verifies(key: &KeyMaterial, algorithm: Algorithm, message: &str, signature: &str) -> bool {

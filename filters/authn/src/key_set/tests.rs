@@ -10,7 +10,7 @@ fn set(keys: &[(&str, Option<&str>)]) -> KeySet {
         let mut jwk = jwk(kid);
         jwk["kid"] = id.map_or(Value::Null, |id| json!(id));
         let jwk: Jwk = serde_json::from_value(jwk).unwrap();
-        jwk.import(AlgorithmSet::quick()).unwrap().unwrap()
+        jwk.import(AlgorithmSet::quick(), sluice_core::variable::of_this_process).unwrap().unwrap()
     };
     KeySet::new(keys.iter().map(key).collect())
 }

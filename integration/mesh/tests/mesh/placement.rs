@@ -1,9 +1,11 @@
 //! Which proxies a plugin is for, in which direction, with what beside it.
 
-use sluice_integration::{Request, Result};
-use sluice_mesh_test::{Mesh, Plugin, REGISTRY};
+use serde_json::json;
+use sluice_integration::tokens::{Algorithm, Token};
+use sluice_integration::{Request, Result, wait_until};
+use sluice_mesh_test::{Mesh, Plugin, REGISTRY, SECRET_VARIABLE, secret};
 
-use crate::asserts::{CLIENT_READS, client_may_only_read, read, write};
+use crate::asserts::{CLIENT_READS, SOON, client_may_only_read, read, write};
 use crate::delivery::VERSION;
 
 /// Turns away who sends `x-refuse`, under a rule of that name.
@@ -122,24 +124,41 @@ pub(crate) fn a_module_of_one_filter_beside_the_suite(mesh: &Mesh) -> Result<()>
     Ok(())
 }
 
-/// `vmConfig.env` reaches the VM's environment. Sluice reads none: a document has hashes and public keys, which may be read.
-/// What it does all the same is to give plugins that differ in it VMs of their own.
-pub(crate) fn variables_of_the_vm_do_no_harm(mesh: &Mesh) -> Result<()> {
-    let env = serde_json::json!({ "env": [
-        { "name": "SOME_SECRET", "value": "s3cret" },
-        { "name": "POD_NAME", "valueFrom": "HOST" },
-    ] });
-    let plugin = Plugin::new("sluice", CLIENT_READS)?.on("inventory").server().with("vmConfig", env);
+/// The policy names a secret that only the environment of the container `istio-proxy` has; it is seen nowhere.
+pub(crate) fn a_secret_from_the_environment_of_the_proxy(mesh: &Mesh) -> Result<()> {
+    let policy = include_str!("../../../../docs/examples/shared-secret.yaml");
+    let env = json!({ "env": [{ "name": SECRET_VARIABLE, "valueFrom": "HOST" }] });
+    let plugin = Plugin::new("sluice", policy)?.on("inventory").server().with("vmConfig", env);
     let _applied = mesh.install(&plugin)?;
-    client_may_only_read(mesh)?;
-    let dump = mesh.workload("inventory").admin("/config_dump?resource=ecds_filters")?.text();
-    assert!(
-        dump.contains("SOME_SECRET") && dump.contains("s3cret"),
-        "whoever may read the configuration reads it"
-    );
-    assert!(dump.contains("POD_NAME"), "{dump}");
+    let ask = |token: &str| {
+        mesh.call("client", "inventory", &Request::get("/inventory/teapot").bearer(token))
+            .map(|answer| answer.status)
+    };
+    let token = Token::of("alice").signed_with(Algorithm::Hs256).sign();
+    assert_eq!(ask(&token)?, 200);
+    assert_eq!(ask(&Token::of("alice").sign())?, 401, "of another key");
+    assert_eq!(read(mesh)?.status, 401, "without a token");
+    let dump = mesh.workload("inventory").admin("/config_dump")?.text();
+    assert!(dump.contains(SECRET_VARIABLE), "{dump}");
+    assert!(!dump.contains(&secret()), "the configuration names the secret and does not have it");
+    assert!(!mesh.workload("inventory").log().contains(&secret()));
     // The agent takes Istio's own variables out where it fetches the module. Here there is nothing to fetch, and the number of
     // the resource stays in: every change of a policy makes a new VM, where with `oci://` the old one takes the new policy.
     assert!(dump.contains("ISTIO_META_WASM_PLUGIN_RESOURCE_VERSION"), "{dump}");
     Ok(())
+}
+
+/// Without its secret a policy does not load, and nothing passes; the log says what is missing.
+pub(crate) fn a_secret_that_is_missing(mesh: &Mesh) -> Result<()> {
+    let policy = include_str!("../../../../docs/examples/shared-secret.yaml");
+    let applied = mesh.install(&Plugin::new("sluice", policy)?.on("inventory").server())?;
+    wait_until("inventory to log what is missing", SOON, || {
+        mesh.workload("inventory").log().contains("there is no environment variable `SLUICE_STAFF_SECRET`")
+    })?;
+    mesh.service("inventory").forget();
+    let token = Token::of("alice").signed_with(Algorithm::Hs256).sign();
+    let request = Request::get("/inventory/teapot").bearer(&token);
+    assert_eq!(mesh.call("client", "inventory", &request)?.status, 500);
+    assert!(mesh.service("inventory").received().is_empty());
+    applied.remove()
 }
