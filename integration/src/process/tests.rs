@@ -24,7 +24,8 @@ fn a_dropped_process_is_gone_with_its_children() {
         process.stdout().trim().parse().ok()
     })
     .unwrap();
-    assert!(lives(process.id()) && lives(child));
+    // Between fork and exec the child is named before it has a command line.
+    wait_until("both to live", Duration::from_secs(5), || lives(process.id()) && lives(child)).unwrap();
     let parent = process.id();
     drop(process);
     wait_until("both to be gone", Duration::from_secs(5), || !lives(parent) && !lives(child)).unwrap();
