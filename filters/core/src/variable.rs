@@ -38,8 +38,10 @@ impl VariableName {
         if first && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
             return Ok(Self(text.to_owned()));
         }
+        // It might be the secret itself that somebody has written here: the message doesn't repeat it.
         Err(format!(
-            "{text:?} is not the name of an environment variable: letters, digits and `_`, no digit first"
+            "not the name of an environment variable but text of {} characters; a name has letters, digits and `_`, no digit first",
+            text.chars().count()
         ))
     }
 
@@ -89,6 +91,12 @@ mod tests {
         for name in ["", "1A", "A-B", "A=B", "A B", "Ä"] {
             assert!(VariableName::new(name).unwrap_err().contains("not the name"), "{name}");
         }
+    }
+
+    #[test]
+    fn a_secret_in_the_place_of_a_name_is_not_repeated() {
+        let error = VariableName::new("c2VjcmV0LXNlY3JldA==").unwrap_err();
+        assert!(error.contains("text of 20 characters") && !error.contains("c2Vj"), "{error}");
     }
 
     #[test]
