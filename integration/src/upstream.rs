@@ -34,6 +34,27 @@ pub struct Received {
 }
 
 impl Received {
+    /// What a request is that arrived `at` a server of this name, read to its end.
+    pub async fn of(request: hyper::Request<Incoming>, at: String) -> Self {
+        let (head, body) = request.into_parts();
+        let mut headers: Vec<(String, Vec<u8>)> = head
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_owned()))
+            .collect();
+        // HTTP/2 carries the host in `:authority`.
+        if let Some(authority) = head.uri.authority() {
+            headers.push(("host".to_owned(), authority.as_str().as_bytes().to_owned()));
+        }
+        Self {
+            at,
+            method: head.method.to_string(),
+            path: head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
+            headers,
+            body: body.collect().await.map(|body| body.to_bytes().to_vec()).unwrap_or_default(),
+        }
+    }
+
     /// The first header of that name (lower case), bytes that aren't UTF-8 replaced.
     pub fn header(&self, name: &str) -> Option<String> {
         self.headers_named(name).into_iter().next()
@@ -230,23 +251,7 @@ async fn answer(
     received: Option<Record>,
     handler: Arc<Handler>,
 ) -> std::result::Result<hyper::Response<Full<Bytes>>, Infallible> {
-    let (head, body) = request.into_parts();
-    let mut headers: Vec<(String, Vec<u8>)> = head
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_owned()))
-        .collect();
-    // HTTP/2 carries the host in `:authority`.
-    if let Some(authority) = head.uri.authority() {
-        headers.push(("host".to_owned(), authority.as_str().as_bytes().to_owned()));
-    }
-    let request = Received {
-        at: name,
-        method: head.method.to_string(),
-        path: head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
-        headers,
-        body: body.collect().await.map(|body| body.to_bytes().to_vec()).unwrap_or_default(),
-    };
+    let request = Received::of(request, name).await;
     if let Some(received) = received {
         received.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(request.clone());
     }

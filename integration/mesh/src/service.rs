@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -102,22 +102,7 @@ async fn answer(
     request: hyper::Request<Incoming>,
     shared: Arc<Shared>,
 ) -> std::result::Result<hyper::Response<Full<Bytes>>, Infallible> {
-    let (head, body) = request.into_parts();
-    let mut headers: Vec<(String, Vec<u8>)> = head
-        .headers
-        .iter()
-        .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_owned()))
-        .collect();
-    if let Some(authority) = head.uri.authority() {
-        headers.push(("host".to_owned(), authority.as_str().as_bytes().to_owned()));
-    }
-    let request = Received {
-        at: shared.name.clone(),
-        method: head.method.to_string(),
-        path: head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
-        headers,
-        body: body.collect().await.map(|body| body.to_bytes().to_vec()).unwrap_or_default(),
-    };
+    let request = Received::of(request, shared.name.clone()).await;
     lock(&shared.received).push(request.clone());
     let instead = lock(&shared.instead).clone();
     let reply = match instead.and_then(|answerer| answerer(&request)) {
