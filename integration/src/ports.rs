@@ -1,10 +1,14 @@
 //! Ports on loopback: free ones for tests, and who holds one that is taken.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr as InternetAddress};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::net::{TcpListener, TcpSocket};
 
 /// Below the kernel's range for outgoing connections (32768 and up), so that no client takes a port between our choosing it
 /// and its owner's binding it.
@@ -35,8 +39,27 @@ pub fn free() -> u16 {
 }
 
 /// Whether nothing listens on that port of loopback.
+///
+/// The socket that finds out is bound, and never listens: another thread may fork just then, and the child holds a copy of all
+/// our sockets until it is the program that it becomes. A copy of a listening one would keep the port from its owner.
 pub fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+    let address = InternetAddress::from((Ipv4Addr::LOCALHOST, port));
+    // With SO_REUSEADDR only a socket that listens is in the way.
+    TcpSocket::new_v4().is_ok_and(|socket| socket.set_reuseaddr(true).is_ok() && socket.bind(address).is_ok())
+}
+
+/// Listens on that port of loopback, which was ours before: a child that was forked meanwhile may hold a copy of our former
+/// listener, for a moment.
+pub(crate) async fn listen_again(port: u16) -> std::io::Result<TcpListener> {
+    let started = Instant::now();
+    loop {
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+            Err(e) if e.kind() == ErrorKind::AddrInUse && started.elapsed() < Duration::from_secs(5) => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            outcome => return outcome,
+        }
+    }
 }
 
 /// The process that listens on the port, such as `nginx (pid 71)`, if it can be seen.
@@ -77,7 +100,39 @@ fn listening_inodes(port: u16) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+    use std::os::unix::process::CommandExt;
+    use std::process::Command;
+
     use super::*;
+    use crate::wait::wait_until;
+
+    #[test]
+    fn a_process_that_is_started_meanwhile_does_not_hold_the_port() {
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    let mut command = Command::new("true");
+                    // SAFETY: a sleep is async-signal-safe. It makes what is a moment long enough to be seen.
+                    unsafe {
+                        command.pre_exec(|| {
+                            libc::usleep(2_000);
+                            Ok(())
+                        });
+                    }
+                    command.status().unwrap();
+                }
+            });
+            let refused = (0..5_000).find_map(|_| {
+                let port = free();
+                RESERVED.lock().unwrap().pop();
+                TcpListener::bind((Ipv4Addr::LOCALHOST, port)).err().map(|e| format!("port {port}: {e}"))
+            });
+            done.store(true, Ordering::Relaxed);
+            assert_eq!(refused, None);
+        });
+    }
 
     #[test]
     fn a_free_port_can_be_bound_and_is_not_given_twice() {
@@ -90,9 +145,12 @@ mod tests {
     fn the_holder_of_a_port_is_named() {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let holder = holder(port).unwrap();
-        assert!(holder.ends_with(&format!("(pid {})", std::process::id())), "{holder}");
+        // For a moment a child that another test forks may hold a copy.
+        let us = format!("(pid {})", std::process::id());
+        let limit = Duration::from_secs(5);
+        wait_until("us to be named", limit, || holder(port).is_some_and(|holder| holder.ends_with(&us)))
+            .unwrap();
         drop(listener);
-        assert!(is_free(port));
+        wait_until("the port to be free", limit, || is_free(port)).unwrap();
     }
 }

@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -186,7 +186,7 @@ impl Upstream {
     /// Serves again, on the same port.
     pub fn restart(&mut self) -> Result<()> {
         self.stop();
-        let listener = runtime::block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)))
+        let listener = runtime::block_on(ports::listen_again(self.port))
             .map_err(|e| Error::Other(format!("{} can't listen on port {}: {e}", self.name, self.port)))?;
         let (name, received, handler) = (self.name.clone(), self.received.clone(), self.handler.clone());
         self.serving = Some(runtime::spawn(serve(listener, name, Some(received), handler)));
