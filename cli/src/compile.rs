@@ -6,7 +6,7 @@ use crate::structure;
 use crate::text::{Position, Span};
 use crate::yaml;
 use sluice_core::problem::{FieldPath, Problem};
-use sluice_core::variable::Variable;
+use sluice_core::variable::{Variable, VariableName};
 use sluice_pipeline::{Document, Pipeline, Seeds};
 
 /// Something that is wrong with a document, and where.
@@ -28,6 +28,14 @@ pub struct Compiled {
     pub document: Document,
     /// Ready to decide.
     pub pipeline: Pipeline,
+}
+
+impl Compiled {
+    /// The variables that the document refers to and that are not set here: only the proxy knows them.
+    pub fn unknown_variables(&self) -> Vec<String> {
+        let names = self.document.variables().into_iter().map(VariableName::as_str);
+        names.filter(|name| matches!(known_here(name), Variable::Unknown)).map(str::to_owned).collect()
+    }
 }
 
 /// Reads and compiles a document just as the module in the proxy does.

@@ -26,6 +26,8 @@ pub struct Played {
     pub explanation: Explanation,
     /// The names of all decisions that count, in order.
     pub decisions: Vec<String>,
+    /// Variables that the document refers to and that are not set here: what is signed by them is taken for forged.
+    pub unknown_variables: Vec<String>,
     /// What must not be printed.
     secrets: Secrets,
 }
@@ -89,7 +91,8 @@ pub fn play(compiled: &Compiled, arguments: &ExplainArguments) -> Result<Played,
     let reasons = compiled.pipeline.reasons();
     let decisions =
         explanation.decided.decisions.iter().filter_map(|id| reasons.get(*id)).map(ToString::to_string);
-    Ok(Played { decisions: decisions.collect(), request, explanation, secrets })
+    let decisions = decisions.collect();
+    Ok(Played { request, explanation, decisions, unknown_variables: compiled.unknown_variables(), secrets })
 }
 
 /// The draw, uniform over all of `u64`, that lies at `percent` of its range.

@@ -1,7 +1,7 @@
 //! The command as it is typed: what it prints where, and how it ends.
 
 mod command;
-use command::sluice;
+use command::{sluice, sluice_with};
 use serde_json::Value;
 use std::path::Path;
 
@@ -140,6 +140,42 @@ fn a_module_says_whether_it_can_run_a_document() {
     let ran = run(&["render", "envoy", "-", "--module", &module_file], GOOD);
     assert_eq!((ran.code, ran.output.as_str()), (1, ""));
     assert!(ran.errors.contains("does not accept this section"), "{}", ran.errors);
+}
+
+/// The token and the secret of RFC 7515, appendix A.1.
+const SIGNED_TOKEN: &str = "authorization: Bearer eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const ITS_SECRET: &str =
+    "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
+
+#[test]
+fn a_secret_by_reference_that_the_command_does_not_know_is_told() {
+    let document = r#"
+version: 1
+authn:
+  providers:
+    - name: joe
+      jwt:
+        issuer: joe
+        anyAudience: true
+        principal: iss
+        keys: { inline: { keys: [{ kty: oct, alg: HS256, k: { environment: SLUICE_TEST_SECRET } }] } }
+"#;
+    let arguments =
+        ["explain", "-", "--path", "/", "--time", "2011-03-22T18:00:00Z", "-H", SIGNED_TOKEN, "--json"];
+    let explain = |variables: &[(&str, &str)]| {
+        let ran = sluice_with(variables, &arguments, document, Path::new(HERE));
+        assert_eq!((ran.code, ran.errors.as_str()), (0, ""));
+        serde_json::from_str::<Value>(&ran.output).unwrap()
+    };
+    let unknown = explain(&[]);
+    assert_eq!(unknown["unknownVariables"], serde_json::json!(["SLUICE_TEST_SECRET"]));
+    assert_eq!(unknown["verdict"]["action"], "respond", "{unknown:#}");
+    let known = explain(&[("SLUICE_TEST_SECRET", ITS_SECRET)]);
+    assert_eq!(known["unknownVariables"], serde_json::json!([]));
+    assert_eq!(known["verdict"]["action"], "continue", "{known:#}");
+
+    let ran = run(&arguments[..arguments.len() - 1], document);
+    assert!(ran.output.contains("not known here: the variable SLUICE_TEST_SECRET;"), "{}", ran.output);
 }
 
 #[test]

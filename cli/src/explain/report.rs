@@ -30,6 +30,9 @@ fn text(played: &Played) -> Result<String, std::fmt::Error> {
     for (name, value) in request.headers.iter().filter(|(name, _)| !name.starts_with(':')) {
         writeln!(text, "  {name}: {}", String::from_utf8_lossy(value))?;
     }
+    for name in &played.unknown_variables {
+        writeln!(text, "not known here: the variable {name}; what its secret signs is taken for forged")?;
+    }
     for preparation in &request.preparations {
         writeln!(text, "before the filter: {preparation}")?;
     }
@@ -134,7 +137,7 @@ fn identity_line(identity: &Identity) -> String {
 
 /// An explanation for programs.
 pub(super) fn json(played: &Played) -> Value {
-    let Played { request, explanation, decisions, secrets } = played;
+    let Played { request, explanation, decisions, unknown_variables, secrets } = played;
     let decided = &explanation.decided;
     let (action, delay, reply) = match &decided.action {
         Action::Continue => ("continue", None, None),
@@ -150,6 +153,7 @@ pub(super) fn json(played: &Played) -> Value {
             "repeat": request.repeat,
             "preparations": request.preparations,
         },
+        "unknownVariables": unknown_variables,
         "rulesSee": explanation.normal_path.as_ref().map(|path| json!({
             "host": explanation.normal_host,
             "path": path,

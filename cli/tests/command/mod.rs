@@ -16,8 +16,14 @@ pub struct Ran {
 
 /// Runs `sluice` with these arguments and this standard input, in `folder`.
 pub fn sluice(arguments: &[&str], input: &str, folder: &Path) -> Ran {
+    sluice_with(&[], arguments, input, folder)
+}
+
+/// The same with these environment variables.
+pub fn sluice_with(variables: &[(&str, &str)], arguments: &[&str], input: &str, folder: &Path) -> Ran {
     let mut child = Command::new(env!("CARGO_BIN_EXE_sluice"))
         .args(arguments)
+        .envs(variables.iter().copied())
         .current_dir(folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
