@@ -34,7 +34,8 @@ fn all_under<'v>(value: &'v Value, key: &str, found: &mut Vec<&'v Value>) {
 #[test]
 fn envoy_accepts_every_bootstrap_as_it_stands() {
     // A folder that looks like the root of a checkout after the demo has made its certificates.
-    let root = std::env::temp_dir().join(format!("sluice-configs-{}", std::process::id()));
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
     let authority = Authority::new().unwrap();
     for proxy in Proxy::ALL {
         authority.issue(proxy.name(), &identity(proxy.name()), &root.join("target/demo/certs")).unwrap();
@@ -44,7 +45,7 @@ fn envoy_accepts_every_bootstrap_as_it_stands() {
     }
     for proxy in Proxy::ALL {
         let output = Command::new(envoy_binary().unwrap())
-            .current_dir(&root)
+            .current_dir(root)
             .args(["--mode", "validate", "--disable-hot-restart", "--log-level", "warning", "--config-path"])
             .arg(repository_root().canonicalize().unwrap().join(proxy.bootstrap()))
             .output()
@@ -54,7 +55,6 @@ fn envoy_accepts_every_bootstrap_as_it_stands() {
         // Nothing deprecated, nothing that Envoy finds doubtful.
         assert!(!said.contains("[warning]"), "{}: {said}", proxy.bootstrap());
     }
-    std::fs::remove_dir_all(&root).unwrap();
 }
 
 #[test]

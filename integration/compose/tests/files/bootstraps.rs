@@ -142,10 +142,10 @@ fn the_policies_leave_the_trace_to_envoy_and_know_the_quota() {
 
 #[test]
 fn envoy_accepts_every_bootstrap_without_a_warning() {
-    let root = std::env::temp_dir().join(format!("sluice-compose-files-{}", std::process::id()));
+    let root = tempfile::tempdir().unwrap();
     let authority = Authority::new().unwrap();
     for proxy in Proxy::ALL {
-        let folder = root.join(proxy.name());
+        let folder = root.path().join(proxy.name());
         authority.issue(proxy.name(), &identity(proxy.name()), &folder).unwrap();
         std::fs::write(folder.join("policy.ecds.yaml"), "resources: []").unwrap();
         let bootstrap = read(&format!("envoy-configs/compose/{}.envoy.yaml", proxy.name()));
@@ -160,7 +160,6 @@ fn envoy_accepts_every_bootstrap_without_a_warning() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.success() && !said.contains("[warning]"), "{}: {said}", proxy.name());
     }
-    std::fs::remove_dir_all(&root).unwrap();
 }
 
 #[test]
