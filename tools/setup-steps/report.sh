@@ -10,6 +10,17 @@ fail() {
     exit 1
 }
 
+# retried COMMAND…: for what downloads. A registry that does not answer for a moment shall not end a set-up of many minutes;
+# what has arrived is kept by the command's own cache.
+retried() {
+    local attempt
+    for attempt in 1 2 3; do
+        if "$@"; then return; fi
+        [ "$attempt" = 3 ] || sleep $((attempt * 5))
+    done
+    return 1
+}
+
 # long_step TITLE LOG COMMAND…: runs the command with its output in .tools/log/LOG and shows how long it has been at it.
 # On failure it shows the end of the output and returns the command's status; with --quiet before the title it shows
 # nothing, for steps that have another way out.

@@ -41,7 +41,7 @@ find_istio_files() {
     local source file module=$root/tools/go/istio/go.mod
     if [ -f "$tools/istio/envoy_bootstrap.json" ] && cmp -s "$module" "$tools/istio/of"; then return; fi
     find_go
-    source=$(cd "$root/tools/go/istio" && "$go" mod download istio.io/istio && "$go" list -m -f '{{.Dir}}' istio.io/istio) ||
+    source=$(cd "$root/tools/go/istio" && retried "$go" mod download istio.io/istio && "$go" list -m -f '{{.Dir}}' istio.io/istio) ||
         fail "Go can't say where Istio's source is; run 'go mod download' in tools/go/istio, then run this again."
     mkdir -p "$tools/istio"
     for file in tools/packaging/common/envoy_bootstrap.json manifests/charts/base/files/crd-all.gen.yaml; do
