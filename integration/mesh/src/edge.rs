@@ -16,15 +16,23 @@ use crate::workload::Workload;
 
 const START: Duration = Duration::from_secs(60);
 
-/// The identity of the edge, by which the sidecars know it.
-const PLAN: Plan = Plan {
-    name: "edge",
-    namespace: SHOP,
-    account: "edge",
-    app: "edge",
-    version: "v1",
-    role: Role::Certificates,
-};
+/// Where the edge sends what it lets through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Toward {
+    /// Straight to the services' sidecars, as the shipped configuration has it.
+    Sidecars,
+    /// To port 443 of the mesh's gateway.
+    Gateway,
+}
+
+/// The identity of the edge, by which those behind it know it.
+const fn plan(toward: Toward) -> Plan {
+    let name = match toward {
+        Toward::Sidecars => "edge",
+        Toward::Gateway => "edge-outside",
+    };
+    Plan { name, namespace: SHOP, account: "edge", app: "edge", version: "v1", role: Role::Certificates }
+}
 
 /// A stock Envoy with the shipped configuration of the edge, in a namespace of its own. No agent configures it; one fetches its
 /// certificate from istiod, as it would for any program that speaks mutual TLS by itself.
@@ -34,9 +42,9 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// Starts it in front of the mesh's services.
-    pub fn start(mesh: &Mesh) -> Result<Self> {
-        let mut workload = Workload::start(PLAN, mesh.network(), mesh.api(), mesh.directory())?;
+    /// Starts it in front of the mesh's services, or of their gateway.
+    pub fn start(mesh: &Mesh, toward: Toward) -> Result<Self> {
+        let mut workload = Workload::start(plan(toward), mesh.network(), mesh.api(), mesh.directory())?;
         workload.wait_ready(mesh.world())?;
         let directory = workload
             .directory()
@@ -47,7 +55,7 @@ impl Edge {
         let policy = document::from_yaml(&read("envoy-configs/edge/policy.yaml")?)?.to_string();
         write(&filter, &format!("{:#}", discovery_response(&module()?, &policy, "0")))?;
         let bootstrap = directory.join("envoy.yaml");
-        write(&bootstrap, &bootstrap_of(mesh, &directory, &filter)?)?;
+        write(&bootstrap, &bootstrap_of(mesh, toward, &directory, &filter)?)?;
 
         let mut command = workload.namespace().command(envoy_binary()?);
         command.arg("-c").arg(&bootstrap).args([
@@ -84,9 +92,17 @@ impl Edge {
 }
 
 /// The shipped bootstrap with other addresses, other files, and the mesh's trust domain; everything else as it is.
-fn bootstrap_of(mesh: &Mesh, directory: &Path, filter: &Path) -> Result<String> {
+fn bootstrap_of(mesh: &Mesh, toward: Toward, directory: &Path, filter: &Path) -> Result<String> {
     let at = |workload: &str| {
-        format!("address: {}, port_value: {PORT}", mesh.workload(workload).namespace().address())
+        let (workload, port) = match toward {
+            Toward::Sidecars => (workload, PORT),
+            Toward::Gateway => ("gateway", 443),
+        };
+        format!("address: {}, port_value: {port}", mesh.workload(workload).namespace().address())
+    };
+    let identity = |service: &str| match toward {
+        Toward::Sidecars => format!("spiffe://{TRUST_DOMAIN}/ns/{SHOP}/sa/{service}"),
+        Toward::Gateway => mesh.workload("gateway").plan().identity(),
     };
     let file = |name: &str| directory.join("certs").join(name).display().to_string();
     let mut text = read("envoy-configs/edge/envoy.yaml")?;
@@ -99,7 +115,8 @@ fn bootstrap_of(mesh: &Mesh, directory: &Path, filter: &Path) -> Result<String> 
         ("target/demo/certs/edge.key", file("key.pem")),
         ("target/demo/certs/ca.crt", file("root-cert.pem")),
         ("target/demo/edge/policy.ecds.yaml", filter.display().to_string()),
-        ("spiffe://sluice.demo/", format!("spiffe://{TRUST_DOMAIN}/")),
+        ("spiffe://sluice.demo/ns/shop/sa/orders", identity("orders")),
+        ("spiffe://sluice.demo/ns/shop/sa/inventory", identity("inventory")),
     ] {
         if !text.contains(documented) {
             return Err(Error::Other(format!(

@@ -16,6 +16,7 @@
 pub mod directory;
 pub mod world;
 
+mod added;
 mod agent;
 mod applied;
 mod edge;
@@ -32,15 +33,16 @@ mod registry;
 mod service;
 mod workload;
 
+pub use added::Added;
 pub use agent::{SECRET_VARIABLE, secret};
 pub use applied::Applied;
-pub use edge::Edge;
+pub use edge::{Edge, Toward};
 pub use istiod::{Istiod, ROOT_NAMESPACE, TRUST_DOMAIN};
 pub use jaeger::{Jaeger, TRACING_PROVIDER};
 pub use mesh::Mesh;
 pub use network::{Namespace, Network, WORLD};
 pub use plan::{INGRESS, Plan, Role, SHOP};
 pub use plugin::{MODULE_FILE, Plugin};
-pub use registry::{REGISTRY, Registry};
+pub use registry::{PASSWORD, PRIVATE_REGISTRY, REGISTRY, Registry, USER};
 pub use service::{PORT, Service};
 pub use workload::Workload;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use sluice_integration::{Answer, Request, Result, wait_until};
 use sluice_kubernetes_test::ApiServer;
 
+use crate::added::Added;
 use crate::applied::Applied;
 use crate::endpoints;
 use crate::istiod::{Istiod, ROOT_NAMESPACE};
@@ -174,6 +175,11 @@ impl Mesh {
     pub fn call(&self, from: &str, app: &str, request: &Request) -> Result<Answer> {
         let request = request.clone().header("host", format!("{app}.{SHOP}:{PORT}"));
         self.workload(from).namespace().send(self.address_of(app), &request)
+    }
+
+    /// A workload more, which goes when what this gives is dropped.
+    pub fn add(&self, plan: Plan) -> Result<Added<'_>> {
+        Added::start(self, plan)
     }
 
     /// Applies documents, which are deleted when what this gives is dropped.

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use crate::istiod::TRUST_DOMAIN;
+
 /// The namespace of the services and their client.
 pub const SHOP: &str = "shop";
 
@@ -40,6 +42,11 @@ impl Plan {
     /// A service's workload in the namespace `shop`, with a sidecar and an account of the service's name.
     pub const fn sidecar(name: &'static str, app: &'static str, version: &'static str) -> Self {
         Self { name, namespace: SHOP, account: app, app, version, role: Role::Sidecar }
+    }
+
+    /// The identity in its certificate.
+    pub fn identity(&self) -> String {
+        format!("spiffe://{TRUST_DOMAIN}/ns/{}/sa/{}", self.namespace, self.account)
     }
 
     /// The labels of the pod. The one of Istio says that the workload takes mutual TLS, as injection would.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use serde_json::json;
 use sluice_image::push::Push;
 use sluice_integration::{Error, Process, Request, Result, repository_root, tools};
 
@@ -15,10 +16,25 @@ use crate::world::run;
 /// The registry's address, as it stands in an image's reference.
 pub const REGISTRY: &str = "10.77.0.1:5000";
 
+/// The address of [`Registry::private`].
+pub const PRIVATE_REGISTRY: &str = "10.77.0.1:5001";
+
+/// The only user of [`Registry::private`].
+pub const USER: &str = "team";
+
+/// The user's password.
+pub const PASSWORD: &str = "a-password-of-the-test";
+
+/// [`PASSWORD`] as `htpasswd -B` writes it (bcrypt, the only form that the registry takes).
+const PASSWORD_HASH: &str = "$2y$05$qyk6KSI0s4xqoae6FwhYsu2f6eOYZ6n1zwDiO8peLGEaTIBnetLTq";
+
 /// Debian's docker-registry, its images in a folder of the test.
 pub struct Registry {
     process: Mutex<Option<Process>>,
     filled: AtomicBool,
+    address: &'static str,
+    /// Of a registry that wants a password: what it says that the password is for.
+    realm: Option<String>,
     directory: PathBuf,
 }
 
@@ -27,9 +43,31 @@ impl Registry {
     pub fn start(world: &Namespace, directory: &Path) -> Result<Self> {
         let directory = directory.join("registry");
         std::fs::create_dir_all(&directory).map_err(|e| Error::file("can't create", &directory, e))?;
-        let registry = Self { process: Mutex::new(None), filled: AtomicBool::new(false), directory };
+        let registry = Self {
+            process: Mutex::new(None),
+            filled: AtomicBool::new(false),
+            address: REGISTRY,
+            realm: None,
+            directory,
+        };
         registry.restart(world)?;
         Ok(registry)
+    }
+
+    /// Another one, with the same images, that wants user and password (Basic, RFC 7617) for a realm of this name.
+    pub fn private(&self, world: &Namespace, realm: &str) -> Result<Self> {
+        let passwords = self.directory.join("htpasswd");
+        std::fs::write(&passwords, format!("{USER}:{PASSWORD_HASH}\n"))
+            .map_err(|e| Error::file("can't write", &passwords, e))?;
+        let private = Self {
+            process: Mutex::new(None),
+            filled: AtomicBool::new(self.filled.load(Ordering::Relaxed)),
+            address: PRIVATE_REGISTRY,
+            realm: Some(realm.to_owned()),
+            directory: self.directory.clone(),
+        };
+        private.restart(world)?;
+        Ok(private)
     }
 
     /// Ends it: its images stay.
@@ -40,19 +78,27 @@ impl Registry {
     /// Serves again what it had.
     pub fn restart(&self, world: &Namespace) -> Result<()> {
         self.stop();
-        let configuration = self.directory.join("registry.yaml");
-        let text = format!(
-            "version: 0.1\nlog: {{ level: info }}\nstorage: {{ filesystem: {{ rootdirectory: {:?} }} }}\nhttp: {{ addr: {REGISTRY:?} }}\n",
-            self.directory.join("images").display().to_string()
-        );
+        let name = if self.realm.is_some() { "private-registry" } else { "registry" };
+        let configuration = self.directory.join(name).with_extension("json");
+        let mut settings = json!({
+            "version": "0.1",
+            "log": { "level": "info" },
+            "storage": { "filesystem": { "rootdirectory": self.directory.join("images") } },
+            "http": { "addr": self.address },
+        });
+        if let Some(realm) = &self.realm {
+            let passwords = self.directory.join("htpasswd");
+            settings["auth"] = json!({ "htpasswd": { "realm": realm, "path": passwords } });
+        }
+        // JSON is YAML.
+        let text = settings.to_string();
         std::fs::write(&configuration, text).map_err(|e| Error::file("can't write", &configuration, e))?;
         let mut command = world.command(tools::find("docker-registry")?);
         command.arg("serve").arg(&configuration);
-        let mut process = Process::start("registry", command, &self.directory)?;
+        let mut process = Process::start(name, command, &self.directory)?;
         process.wait_ready(Duration::from_secs(30), || {
-            world
-                .send(&format!("{WORLD}:5000"), &Request::get("/v2/"))
-                .is_ok_and(|answer| answer.status == 200)
+            let answer = world.send(self.address, &Request::get("/v2/"));
+            answer.is_ok_and(|answer| answer.status == if self.realm.is_some() { 401 } else { 200 })
         })?;
         self.replace(Some(process));
         Ok(())

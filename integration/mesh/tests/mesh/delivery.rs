@@ -1,9 +1,11 @@
 //! The ways on which a module reaches a proxy.
 
+use serde_json::json;
 use sluice_integration::{Reply, Result, module};
-use sluice_mesh_test::{Mesh, Plugin, REGISTRY, Service, WORLD};
+use sluice_mesh_test::{Mesh, PASSWORD, PRIVATE_REGISTRY, Plugin, REGISTRY, Service, USER, WORLD};
 
-use crate::asserts::{CLIENT_READS, client_may_only_read, nothing_decides};
+use crate::asserts::{CLIENT_READS, client_may_only_read, nothing_decides, read, wait_for_status};
+use crate::failures::{expect_line, the_agent_denies_all};
 
 /// The version of the images, which is that of the workspace.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -75,6 +77,48 @@ pub(crate) fn in_the_compat_form(mesh: &Mesh) -> Result<()> {
     let pulled = by_image(mesh, &format!("sluice:{VERSION}-compat"))?;
     assert_eq!(pulled.first(), Some(&format!("/v2/sluice/sluice/manifests/{VERSION}-compat")));
     assert!(pulled.iter().any(|path| path.contains("/blobs/")), "{pulled:?}");
+    Ok(())
+}
+
+/// A registry that wants a password: `imagePullSecret` names a Secret beside the plugin, which istiod hands to the agents. Without
+/// it nothing passes. When the Secret comes, istiod tells the agents: nobody has to touch the plugin. The realm has to look like
+/// a URL, also where it is only a name (Basic): since a token's realm (Bearer) could lead an agent astray, Istio refuses others.
+pub(crate) fn from_a_private_registry(mesh: &Mesh) -> Result<()> {
+    mesh.registry().push_images()?;
+    let image = plugin()?.url(&format!("oci://{PRIVATE_REGISTRY}/sluice/sluice:{VERSION}"));
+    let named_otherwise = mesh.registry().private(mesh.world(), "images")?;
+    let why = expect_line(mesh, "inventory", "rejected unsafe bearer realm");
+    let refused = mesh.install(&image)?;
+    why.wait()?;
+    the_agent_denies_all(mesh)?;
+    refused.remove()?;
+    drop(named_otherwise);
+
+    let _private = mesh.registry().private(mesh.world(), "http://images.example")?;
+    let why = expect_line(mesh, "inventory", "UNAUTHORIZED");
+    let _applied = mesh.install(&image)?;
+    why.wait()?;
+    the_agent_denies_all(mesh)?;
+
+    let why = expect_line(mesh, "inventory", "missing image pulling secret");
+    mesh.api().apply(&image.with("imagePullSecret", "registry").document())?;
+    why.wait()?;
+    the_agent_denies_all(mesh)?;
+
+    let login =
+        json!({ "auths": { PRIVATE_REGISTRY: { "username": USER, "password": PASSWORD } } }).to_string();
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson",
+        "metadata": { "name": "registry", "namespace": "shop" }, "stringData": { ".dockerconfigjson": login },
+    });
+    let _secret = mesh.apply(&secret.to_string())?;
+    wait_for_status("the module to be fetched", 200, || read(mesh))?;
+    client_may_only_read(mesh)?;
+    // The agent keeps it for itself.
+    let inventory = mesh.workload("inventory");
+    let dump = inventory.admin("/config_dump?resource=ecds_filters")?.text();
+    assert!(dump.contains("sluice") && !dump.contains(PASSWORD), "{dump}");
+    assert!(!inventory.log().contains(PASSWORD));
     Ok(())
 }
 

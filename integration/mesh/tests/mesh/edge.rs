@@ -3,41 +3,45 @@
 use serde_json::Value;
 use sluice_integration::tokens::Token;
 use sluice_integration::{Request, Result, repository_root, wait_until};
-use sluice_mesh_test::{Edge, Mesh, Plugin};
+use sluice_mesh_test::{Edge, Mesh, Plugin, Toward};
 
 use crate::asserts::{SOON, decisions};
 use crate::shipped::header;
 
 /// The policy that the demo's sidecar of a service has, in this mesh's trust domain.
-fn policy_of_the_demo(service: &str) -> Result<Plugin> {
+fn policy(service: &str) -> Result<String> {
     let file = repository_root().join(format!("envoy-configs/sidecar/{service}.policy.yaml"));
     let policy = std::fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
     let here = policy.replace("spiffe://sluice.demo/", "spiffe://cluster.local/");
     assert_ne!(policy, here, "the demo's trust domain");
-    Ok(Plugin::new(service, &here)?.on(service).server().phase("AUTHN"))
+    Ok(here)
 }
 
-/// One request passes edge → orders' sidecar → orders → its sidecar → inventory's sidecar → inventory.
-pub(crate) fn one_request_passes_edge_and_three_sidecars(mesh: &Mesh) -> Result<()> {
-    let _orders = mesh.install(&policy_of_the_demo("orders")?)?;
-    let _inventory = mesh.install(&policy_of_the_demo("inventory")?)?;
-    let edge = Edge::start(mesh)?;
-    for service in ["orders-v1", "orders-v2", "inventory"] {
-        mesh.service(service).forget();
-    }
+/// The plugin of a service's sidecars with that policy.
+fn at_the_sidecars_of(service: &str, policy: &str) -> Result<Plugin> {
+    Ok(Plugin::new(service, policy)?.on(service).server().phase("AUTHN"))
+}
 
-    let call =
-        format!("/orders/7?call=inventory.shop:8080@{}/inventory/teapot", mesh.address_of("inventory"));
-    let token = Token::of("alice").scope("orders:read").roles(&["reader"]).sign();
-    let answer = edge.send(mesh, &Request::get(&call).bearer(&token).header("x-user", "mallory"))?;
+/// The inventory's stock as `orders` asks for it, on the way of a request to `orders`.
+fn orders_calling_inventory(mesh: &Mesh) -> String {
+    format!("/orders/7?call=inventory.shop:8080@{}/inventory/teapot", mesh.address_of("inventory"))
+}
+
+/// A request of alice's through the edge: what the services got of it, and of whom, and the trace. `caller` is whose
+/// certificate `orders` sees.
+fn alice_reads_an_order(mesh: &Mesh, edge: &Edge, caller: &str) -> Result<()> {
+    let token = alice();
+    let asked = Request::get(&orders_calling_inventory(mesh)).bearer(&token).header("x-user", "mallory");
+    let answer = edge.send(mesh, &asked)?;
     assert_eq!(answer.status, 200, "{}\n{}", answer.text(), edge.access_log());
     let arrived = answer.json();
     assert_eq!(arrived["at"], "orders-v1");
-    // The identity that the edge has proven is what the sidecars' rules and the services get.
+    // The identity that the edge has proven is what the rules behind it and the services get.
     assert_eq!(
         (header(&arrived, "x-user"), header(&arrived, "x-roles")),
         (vec!["alice".to_owned()], vec!["reader".to_owned()])
     );
+    assert!(header(&arrived, "authorization").is_empty(), "the token stays at the edge");
     let stock = &arrived["called"];
     assert_eq!(
         (&stock["status"], header(&stock["answer"], "x-user")),
@@ -45,9 +49,9 @@ pub(crate) fn one_request_passes_edge_and_three_sidecars(mesh: &Mesh) -> Result<
         "{arrived}"
     );
 
-    // Which certificates were shown on the way: edge to orders, orders to inventory.
+    // Which certificates were shown on the way: to orders, and by orders to inventory.
     let peer = |echo: &Value| header(echo, "x-forwarded-client-cert").join(",");
-    assert!(peer(&arrived).contains("URI=spiffe://cluster.local/ns/shop/sa/edge"), "{}", peer(&arrived));
+    assert!(peer(&arrived).contains(&format!("URI={caller}")), "{}", peer(&arrived));
     assert!(
         peer(&stock["answer"]).contains("URI=spiffe://cluster.local/ns/shop/sa/orders"),
         "{}",
@@ -62,12 +66,31 @@ pub(crate) fn one_request_passes_edge_and_three_sidecars(mesh: &Mesh) -> Result<
     assert!(traces[0].is_some() && traces[0] == traces[1], "{traces:?}");
     let mut logged = Value::Null;
     wait_until("the edge's access log", SOON, || {
-        logged =
-            edge.access_log().lines().find_map(|line| serde_json::from_str(line).ok()).unwrap_or_default();
+        let entries = edge.access_log();
+        let mut entries = entries.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        logged = entries.find(|entry| entry["status"] == 200).unwrap_or_default();
         !logged.is_null()
     })?;
     assert_eq!(logged["decision"], "allowed:authz.allowed.rule:read", "{logged}");
     assert_eq!(logged["traceparent"].as_str().and_then(trace), traces[0]);
+    Ok(())
+}
+
+fn alice() -> String {
+    Token::of("alice").scope("orders:read").roles(&["reader"]).sign()
+}
+
+/// Whether a proxy has counted such a decision.
+fn counted(metrics: Result<String>, section: &str, outcome: &str, reason: &str) -> bool {
+    metrics.and_then(|metrics| decisions(&metrics, section, outcome, reason)).unwrap_or_default() > 0
+}
+
+/// One request passes edge → orders' sidecar → orders → its sidecar → inventory's sidecar → inventory.
+pub(crate) fn one_request_passes_edge_and_three_sidecars(mesh: &Mesh) -> Result<()> {
+    let _orders = mesh.install(&at_the_sidecars_of("orders", &policy("orders")?)?)?;
+    let _inventory = mesh.install(&at_the_sidecars_of("inventory", &policy("inventory")?)?)?;
+    let edge = Edge::start(mesh, Toward::Sidecars)?;
+    alice_reads_an_order(mesh, &edge, "spiffe://cluster.local/ns/shop/sa/edge")?;
 
     // Each layer decides for itself, and says so.
     let refused = edge.send(mesh, &Request::get("/orders/7"))?;
@@ -76,7 +99,7 @@ pub(crate) fn one_request_passes_edge_and_three_sidecars(mesh: &Mesh) -> Result<
         (401, Some("authn.missing")),
         "by the edge"
     );
-    let stock = edge.send(mesh, &Request::get("/inventory/teapot").bearer(&token))?;
+    let stock = edge.send(mesh, &Request::get("/inventory/teapot").bearer(&alice()))?;
     assert_eq!(
         (stock.status, stock.json()["reason"].as_str()),
         (403, Some("authz.denied.default")),
@@ -89,9 +112,6 @@ pub(crate) fn one_request_passes_edge_and_three_sidecars(mesh: &Mesh) -> Result<
         "by orders' sidecar"
     );
     let at = |workload: &str| mesh.workload(workload).metrics();
-    let counted = |metrics: Result<String>, section: &str, outcome: &str, reason: &str| {
-        metrics.and_then(|metrics| decisions(&metrics, section, outcome, reason)).unwrap_or_default() > 0
-    };
     wait_until("the decisions of all layers in their metrics", SOON, || {
         counted(edge.metrics(), "authz", "allowed", "allowed.rule:read")
             && counted(edge.metrics(), "authn", "denied", "missing")
@@ -99,5 +119,56 @@ pub(crate) fn one_request_passes_edge_and_three_sidecars(mesh: &Mesh) -> Result<
             && counted(at("orders-v1"), "authz", "allowed", "allowed.rule:from-the-edge")
             && counted(at("inventory"), "authz", "allowed", "allowed.rule:orders-reads")
             && counted(at("inventory"), "authz", "denied", "denied.default")
+    })
+}
+
+/// Where the mesh's gateway takes mutual TLS alone, and so sees who the edge is.
+const GATEWAY: &str = r#"
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: { name: behind-the-edge, namespace: istio-ingress }
+spec:
+  selector: { istio: ingressgateway }
+  servers: [{ port: { number: 443, name: https, protocol: HTTPS }, hosts: ["*"], tls: { mode: ISTIO_MUTUAL } }]
+---
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: { name: behind-the-edge, namespace: istio-ingress }
+spec:
+  hosts: ["*"]
+  gateways: [behind-the-edge]
+  http: [{ route: [{ destination: { host: orders.shop.svc.cluster.local, port: { number: 8080 }, subset: v1 } }] }]
+---
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: { name: behind-the-edge, namespace: istio-ingress }
+spec: { host: orders.shop.svc.cluster.local, subsets: [{ name: v1, labels: { version: v1 } }] }
+"#;
+
+/// The same by way of the mesh's gateway: edge → gateway → orders' sidecar → orders → its sidecar → inventory's sidecar →
+/// inventory. The gateway believes the edge and the sidecar the gateway, each because of the other's certificate.
+pub(crate) fn one_request_passes_edge_gateway_and_three_sidecars(mesh: &Mesh) -> Result<()> {
+    let gateway = mesh.workload("gateway").plan().identity();
+    let _route = mesh.apply(GATEWAY)?;
+    let believes_the_edge = Plugin::new("at-the-gateway", &policy("orders")?)?.phase("AUTHN");
+    let _gateway = mesh.install(&believes_the_edge.on_the_gateway().on("istio-ingressgateway"))?;
+    let orders = policy("orders")?.replace("spiffe://cluster.local/ns/shop/sa/edge", &gateway);
+    let _orders = mesh.install(&at_the_sidecars_of("orders", &orders)?)?;
+    let _inventory = mesh.install(&at_the_sidecars_of("inventory", &policy("inventory")?)?)?;
+    let edge = Edge::start(mesh, Toward::Gateway)?;
+    alice_reads_an_order(mesh, &edge, &gateway)?;
+
+    // Nobody else of the mesh comes by the gateway, nor past it; each says so itself.
+    let claims_to_be_alice = Request::get("/orders/7").header("x-user", "alice");
+    let direct = mesh.call("client", "orders", &claims_to_be_alice)?;
+    assert_eq!((direct.status, direct.json()["reason"].as_str()), (403, Some("authz.denied.default")));
+    let at = |workload: &str| mesh.workload(workload).metrics();
+    wait_until("the decisions of all layers in their metrics", SOON, || {
+        counted(edge.metrics(), "authz", "allowed", "allowed.rule:read")
+            && counted(at("gateway"), "authn", "allowed", "ok.provider:edge")
+            && counted(at("gateway"), "authz", "allowed", "allowed.rule:from-the-edge")
+            && counted(at("orders-v1"), "authn", "allowed", "ok.provider:edge")
+            && counted(at("orders-v1"), "authz", "denied", "denied.default")
+            && counted(at("inventory"), "authz", "allowed", "allowed.rule:orders-reads")
     })
 }

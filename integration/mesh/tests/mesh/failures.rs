@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use sluice_integration::{Error, Reply, Result, module, wait_until};
-use sluice_mesh_test::{Mesh, Plugin, REGISTRY, Service, WORLD};
+use sluice_integration::{Error, Reply, Request, Result, module, wait_until};
+use sluice_mesh_test::{Mesh, Plan, Plugin, REGISTRY, Service, WORLD};
 
 use crate::asserts::{CLIENT_READS, SOON, client_may_only_read, read, wait_for_status, write};
 use crate::delivery::{VERSION, plugin};
 
 /// A line that will be logged: what was there before does not count.
-struct Expected<'mesh> {
+pub(crate) struct Expected<'mesh> {
     mesh: &'mesh Mesh,
     who: &'static str,
     text: &'static str,
@@ -17,7 +17,11 @@ struct Expected<'mesh> {
 }
 
 /// That a workload's agent or Envoy, or istiod, will log this from now on.
-fn expect_line<'mesh>(mesh: &'mesh Mesh, who: &'static str, text: &'static str) -> Expected<'mesh> {
+pub(crate) fn expect_line<'mesh>(
+    mesh: &'mesh Mesh,
+    who: &'static str,
+    text: &'static str,
+) -> Expected<'mesh> {
     let mut expected = Expected { mesh, who, text, before: 0 };
     expected.before = expected.count();
     expected
@@ -32,13 +36,13 @@ impl Expected<'_> {
         log.matches(self.text).count()
     }
 
-    fn wait(&self) -> Result<()> {
+    pub(crate) fn wait(&self) -> Result<()> {
         wait_until(&format!("{} to log {:?}", self.who, self.text), SOON, || self.count() > self.before)
     }
 }
 
 /// The agent has put its own filter in our place, which denies everything.
-fn the_agent_denies_all(mesh: &Mesh) -> Result<()> {
+pub(crate) fn the_agent_denies_all(mesh: &Mesh) -> Result<()> {
     for answer in [read(mesh)?, write(mesh)?] {
         assert_eq!((answer.status, answer.text().as_str()), (403, "RBAC: access denied"));
     }
@@ -89,6 +93,33 @@ pub(crate) fn a_registry_that_is_away(mesh: &Mesh) -> Result<()> {
     mesh.api().kubectl(&["annotate", "wasmplugin", "sluice", "-n", "shop", "tried-again=yes"])?;
     wait_for_status("the module to be fetched", 200, || read(mesh))?;
     client_may_only_read(mesh)
+}
+
+/// A workload that starts while its module is still on its way: the proxy takes no traffic, and what comes first is decided.
+pub(crate) fn a_workload_that_starts_before_its_module(mesh: &Mesh) -> Result<()> {
+    let bytes = std::fs::read(module()?).map_err(|e| e.to_string())?;
+    let server = Service::start("modules", mesh.world(), 7000)?;
+    server.answer(move |_| {
+        Some(Reply { status: 200, headers: Vec::new(), body: bytes.clone(), after: Duration::from_secs(5) })
+    });
+    let plugin = Plugin::new("sluice", CLIENT_READS)?.on("late").server();
+    let _applied = mesh.apply(&plugin.url(&format!("http://{WORLD}:7000/late.wasm")).document())?;
+    let late = mesh.add(Plan::sidecar("late", "late", "v1"))?;
+
+    let ask = |request: &Request| late.call("client", request).map(|answer| answer.status);
+    let mut before = Vec::new();
+    wait_until("the first request to get through", SOON, || {
+        before.extend(ask(&Request::post("/", "{}")));
+        ask(&Request::get("/")).is_ok_and(|status| status == 200)
+    })?;
+    assert!(
+        before.len() > 10 && !before.contains(&200),
+        "what nobody may do, from the beginning: {before:?}"
+    );
+    assert_eq!(ask(&Request::post("/", "{}"))?, 403);
+    let arrived = late.service().received();
+    assert!(arrived.iter().all(|request| request.method == "GET"), "{} arrived", arrived.len());
+    Ok(())
 }
 
 pub(crate) fn a_digest_that_the_registry_has_not(mesh: &Mesh) -> Result<()> {
