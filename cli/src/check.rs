@@ -3,11 +3,11 @@
 use crate::arguments::CheckArguments;
 use crate::compile::{Compiled, Finding, compile, located};
 use crate::failure::Failure;
-use crate::module::{LOG_CALLBACK, Metadata};
 use crate::report;
 use crate::source::{Source, read_file};
 use crate::{Status, Streams};
 use sluice_core::problem::{FieldPath, Problem, quoted_list};
+use sluice_metadata::{LOG_CALLBACK, Metadata};
 use std::path::Path;
 
 /// What is close to the limit of `kubectl apply`, with what Kubernetes adds.

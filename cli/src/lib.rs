@@ -9,7 +9,6 @@ pub mod check;
 pub mod compile;
 pub mod explain;
 pub mod failure;
-pub mod module;
 pub mod node;
 pub mod render;
 mod report;

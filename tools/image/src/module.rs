@@ -8,8 +8,8 @@ use oci_spec::image::{
     ANNOTATION_VERSION, Arch, MediaType,
 };
 use serde_json::json;
+use sluice_metadata::Metadata;
 use sluice_trim::edition::EDITIONS;
-use sluice_trim::metadata::Metadata;
 
 use crate::blob::{Blob, sha256};
 use crate::image::{Image, Labels, Parts, Run};
@@ -70,7 +70,7 @@ impl Module {
             }
         })?;
         let metadata = Metadata::of(&bytes)
-            .map_err(|error| Error::unfit(&path, format!("can't be an image ({error}): run `make build`")))?;
+            .map_err(|error| Error::unfit(&path, format!("{error}: run `make build`")))?;
         if metadata.edition != edition || metadata.version != release {
             let is = format!("is {} of release {}", metadata.edition, metadata.version);
             return Err(Error::unfit(

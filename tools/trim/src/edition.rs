@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::metadata::Metadata;
+use sluice_metadata::Metadata;
 
 /// The cargo package that all of them are built from, a cdylib.
 pub const PACKAGE: &str = "sluice-suite";

@@ -6,13 +6,10 @@
 //!
 //! - [`edition`]: which modules there are, what each is built with, and what each exports (data).
 //! - [`trim`]: removes exports, what became unreachable, and debugging sections.
-//! - [`metadata`]: what a module says about itself, in its custom section `sluice`.
-//! - [`section`]: the sections of a module, read without a library, so that any tool can read the metadata.
+//! - [`listing`]: what is in a module.
 //! - [`dist`]: builds every edition with cargo and writes it, when its sources have changed.
 
 pub mod dist;
 pub mod edition;
 pub mod listing;
-pub mod metadata;
-pub mod section;
 pub mod trim;

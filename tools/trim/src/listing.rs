@@ -2,19 +2,21 @@
 
 use std::fmt::Write as _;
 
+use sluice_metadata::Metadata;
 use walrus::{ExportItem, Module};
-
-use crate::metadata::Metadata;
-use crate::section;
+use wasmparser::{Parser, Payload};
 
 /// The sections with their sizes, the imports, the exports and the metadata of a module, as lines of text.
 pub fn list(module: &[u8]) -> Result<String, Box<dyn std::error::Error>> {
-    let sections = section::sections(module)?;
     let parsed = Module::from_buffer(module).map_err(|error| format!("{error:#}"))?;
     let mut text = format!("{} bytes\n\nsections\n", module.len());
-    for section in sections {
-        let kind = if section.id == section::CUSTOM { "custom " } else { "" };
-        writeln!(text, "  {:>9}  {kind}{}", section.content.len(), section.title())?;
+    for payload in Parser::new(0).parse_all(module) {
+        let payload = payload?;
+        if let Payload::CustomSection(section) = &payload {
+            writeln!(text, "  {:>9}  custom {}", section.data().len(), section.name())?;
+        } else if let Some((id, range)) = payload.as_section() {
+            writeln!(text, "  {:>9}  {}", range.len(), title(id))?;
+        }
     }
     text.push_str("\nimports\n");
     for import in parsed.imports.iter() {
@@ -37,4 +39,25 @@ pub fn list(module: &[u8]) -> Result<String, Box<dyn std::error::Error>> {
         Err(error) => writeln!(text, "  none: {error}")?,
     }
     Ok(text)
+}
+
+/// The name of a section that is not custom (WebAssembly core specification 2.0, §5.5.2).
+fn title(id: u8) -> &'static str {
+    const TITLES: [&str; 14] = [
+        "custom",
+        "type",
+        "import",
+        "function",
+        "table",
+        "memory",
+        "global",
+        "export",
+        "start",
+        "element",
+        "code",
+        "data",
+        "data count",
+        "tag",
+    ];
+    TITLES.get(usize::from(id)).copied().unwrap_or("unknown")
 }

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use sluice_metadata::Metadata;
 use sluice_trim::dist::{self, Layout};
 use sluice_trim::edition::EDITIONS;
 use sluice_trim::listing;
-use sluice_trim::metadata::Metadata;
 use sluice_trim::trim::trim;
 
 /// Looks into WebAssembly modules, trims them, and makes those of dist/.

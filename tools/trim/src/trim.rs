@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use sluice_metadata::{Metadata, SECTION};
 use walrus::{ModuleConfig, RawCustomSection};
 
-use crate::metadata::{self, Metadata};
-
 /// Custom sections that survive: what the module says about itself.
-const KEPT_SECTIONS: [&str; 1] = [metadata::SECTION];
+const KEPT_SECTIONS: [&str; 1] = [SECTION];
 
 /// The module that came out, and what is gone from it.
 #[derive(Debug)]
@@ -83,7 +82,7 @@ pub fn trim(module: &[u8], keep: &BTreeSet<&str>, metadata: Option<&Metadata>) -
     }
     if let Some(metadata) = metadata {
         let data = serde_json::to_vec(metadata).expect("strings and lists of strings are always JSON");
-        parsed.customs.add(RawCustomSection { name: metadata::SECTION.to_owned(), data });
+        parsed.customs.add(RawCustomSection { name: SECTION.to_owned(), data });
     }
 
     walrus::passes::gc::run(&mut parsed);

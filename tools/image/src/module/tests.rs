@@ -284,7 +284,7 @@ fn what_is_not_the_release_in_dist_is_refused_with_what_to_do() {
     );
     refused("is sluice of release 1.2.3, and sluice-auth of release");
     fs::write(dist.path().join("sluice-auth.wasm"), "text").unwrap();
-    refused("not a WebAssembly module");
+    refused("sluice-auth.wasm is not a whole WebAssembly module");
     fs::remove_file(dist.path().join("sluice-auth.wasm")).unwrap();
     refused("sluice-auth.wasm is missing");
 }

@@ -27,8 +27,8 @@ use serde_json::Value;
 use server::{PASSWORD, Registry, USER};
 use sluice_image::blob::sha256;
 use sluice_integration::{ports, repository_root, tools};
+use sluice_metadata::Metadata;
 use sluice_trim::edition::{EDITIONS, Edition};
-use sluice_trim::metadata::Metadata;
 use sluice_trim::trim::trim;
 use tempfile::TempDir;
 

@@ -1,5 +1,6 @@
+use wasmparser::{Parser, Payload};
+
 use super::*;
-use crate::section;
 
 /// `kept` calls `shared`; `dropped` calls `shared` and `only_dropped`; `in_table` is reached through the table alone.
 const MODULE: &str = r#"
@@ -71,12 +72,14 @@ fn what_only_a_removed_export_reached_is_gone_and_what_a_table_reaches_stays() {
 fn debugging_sections_are_dropped_and_the_metadata_is_written_once() {
     let trimmed =
         trim(&module(), &keep(&["memory", "kept"]), Some(&metadata())).expect("a module with these exports");
-    let customs: Vec<_> = section::sections(&trimmed.module)
-        .expect("a module")
-        .into_iter()
-        .filter_map(|section| section.name)
+    let customs: Vec<_> = Parser::new(0)
+        .parse_all(&trimmed.module)
+        .filter_map(|payload| match payload.expect("a module") {
+            Payload::CustomSection(section) => Some(section.name()),
+            _ => None,
+        })
         .collect();
-    assert_eq!(customs, [metadata::SECTION]);
+    assert_eq!(customs, [SECTION]);
     assert_eq!(Metadata::of(&trimmed.module).expect("the section that was written"), metadata());
 }
 
@@ -105,14 +108,4 @@ fn an_export_that_is_not_there_is_an_error_that_names_it() {
 #[test]
 fn what_is_no_module_is_an_error() {
     assert!(matches!(trim(b"plain text", &keep(&[]), None), Err(Error::Unreadable(_))));
-}
-
-#[test]
-fn a_module_without_metadata_says_what_to_do() {
-    let bare = wat::parse_str("(module)").expect("a module");
-    let error = Metadata::of(&bare).expect_err("there is no section");
-    assert_eq!(
-        error.to_string(),
-        "the module has no section `sluice`: it is none of dist/, which `make build` fills"
-    );
 }

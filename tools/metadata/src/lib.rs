@@ -1,21 +1,22 @@
-//! What a `.wasm` of ours says about itself, in its custom section `sluice`: which sections of a document it accepts, and which
-//! callbacks Envoy finds in it. `tools/trim` writes the section.
+//! What a `.wasm` of ours says about itself, as JSON in its custom section `sluice`: which sections of a document it accepts,
+//! and which callbacks Envoy finds in it. `tools/trim` writes the section.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::fmt;
+use wasmparser::{BinaryReaderError, Parser, Payload};
 
 /// The name of the custom section.
-const SECTION: &str = "sluice";
+pub const SECTION: &str = "sluice";
 
 /// The callback that a document needs which counts finished requests.
 pub const LOG_CALLBACK: &str = "proxy_on_log";
 
 /// What a module says about itself. Unknown fields are let through: an older command may read a newer module.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Metadata {
-    /// The release.
+    /// The release, as in Cargo.toml.
     pub version: String,
-    /// Which module of that release: `sluice`, `sluice-headers`, `sluice-auth` …
+    /// Which module of that release, its file's name without `.wasm`: `sluice`, `sluice-headers`, `sluice-auth` …
     pub edition: String,
     /// The sections of a document that it accepts, besides those that every module does.
     pub sections: Vec<String>,
@@ -27,7 +28,7 @@ pub struct Metadata {
 #[derive(Debug)]
 pub enum NoMetadata {
     /// No WebAssembly module, or not a whole one.
-    NotAModule,
+    NotAModule(BinaryReaderError),
     /// A module without the section.
     NotOurs,
     /// The section is not what it should be.
@@ -37,7 +38,7 @@ pub enum NoMetadata {
 impl fmt::Display for NoMetadata {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            NoMetadata::NotAModule => out.write_str("is not a whole WebAssembly module"),
+            NoMetadata::NotAModule(error) => write!(out, "is not a whole WebAssembly module: {error}"),
             NoMetadata::NotOurs => {
                 write!(
                     out,
@@ -54,50 +55,27 @@ impl fmt::Display for NoMetadata {
 impl std::error::Error for NoMetadata {}
 
 impl Metadata {
-    /// Reads it out of a module.
+    /// Reads it out of a module, which has to be whole.
     ///
     /// # Errors
     /// [`NoMetadata`].
     pub fn of(module: &[u8]) -> Result<Self, NoMetadata> {
-        let content = custom_section(module).ok_or(NoMetadata::NotAModule)?.ok_or(NoMetadata::NotOurs)?;
-        serde_json::from_slice(content).map_err(NoMetadata::Unreadable)
+        let mut content = None;
+        for payload in Parser::new(0).parse_all(module) {
+            match payload.map_err(NoMetadata::NotAModule)? {
+                Payload::CustomSection(section) if section.name() == SECTION => {
+                    content = content.or(Some(section.data()));
+                }
+                _ => {}
+            }
+        }
+        serde_json::from_slice(content.ok_or(NoMetadata::NotOurs)?).map_err(NoMetadata::Unreadable)
     }
 
     /// Whether a document that counts finished requests can run in it.
     pub fn sees_the_end_of_requests(&self) -> bool {
         self.callbacks.iter().any(|callback| callback == LOG_CALLBACK)
     }
-}
-
-/// The content of the custom section. `None`: no module. `Some(None)`: it has no such section.
-/// (WebAssembly core specification 2.0, §5.5.2: id, size, content; a custom section's content begins with its name.)
-fn custom_section(module: &[u8]) -> Option<Option<&[u8]>> {
-    let mut rest = module.strip_prefix(b"\0asm\x01\0\0\0")?;
-    while let Some((id, after)) = rest.split_first() {
-        let (size, after) = length(after)?;
-        let (content, after) = after.split_at_checked(size)?;
-        if *id == 0 {
-            let (size, content) = length(content)?;
-            let (name, content) = content.split_at_checked(size)?;
-            if name == SECTION.as_bytes() {
-                return Some(Some(content));
-            }
-        }
-        rest = after;
-    }
-    Some(None)
-}
-
-/// A `u32` in LEB128 (§5.2.2), at most five bytes.
-fn length(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let mut value = 0_u64;
-    for (position, byte) in bytes.iter().take(5).enumerate() {
-        value |= u64::from(byte & 0x7f) << (7 * position);
-        if byte & 0x80 == 0 {
-            return Some((usize::try_from(value).ok()?, bytes.get(position + 1..)?));
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -132,13 +110,15 @@ mod tests {
 
     #[test]
     fn any_other_file_is_told_apart() {
-        assert!(matches!(Metadata::of(b""), Err(NoMetadata::NotAModule)));
-        assert!(matches!(Metadata::of(b"\x7fELF"), Err(NoMetadata::NotAModule)));
-        assert!(matches!(Metadata::of(&module(&[("name", b"x")])), Err(NoMetadata::NotOurs)));
+        assert!(matches!(Metadata::of(b""), Err(NoMetadata::NotAModule(_))));
+        assert!(matches!(Metadata::of(b"\x7fELF"), Err(NoMetadata::NotAModule(_))));
+        let of_somebody_else = Metadata::of(&module(&[("name", b"x")])).unwrap_err();
+        assert!(matches!(of_somebody_else, NoMetadata::NotOurs));
+        assert!(of_somebody_else.to_string().contains("`make build`"), "it says what to do");
         assert!(matches!(Metadata::of(&module(&[("sluice", b"{}")])), Err(NoMetadata::Unreadable(_))));
         let whole = module(&[("sluice", METADATA)]);
         for end in 9..whole.len() {
-            assert!(matches!(Metadata::of(&whole[..end]), Err(NoMetadata::NotAModule)), "cut at {end}");
+            assert!(matches!(Metadata::of(&whole[..end]), Err(NoMetadata::NotAModule(_))), "cut at {end}");
         }
     }
 }
