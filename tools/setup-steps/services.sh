@@ -28,6 +28,7 @@ find_kubernetes() {
     go_programs kubernetes "kube-apiserver and kubectl (takes some minutes)" \
         kube-apiserver=k8s.io/kubernetes/cmd/kube-apiserver kubectl=k8s.io/kubernetes/cmd/kubectl
     find_istio_files
+    go_programs istio "istioctl (takes some minutes)" istioctl=istio.io/istio/istioctl/cmd/istioctl
 }
 
 find_istio() {
