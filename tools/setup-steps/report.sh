@@ -10,8 +10,8 @@ fail() {
     exit 1
 }
 
-# retried COMMAND…: for what downloads. A registry that does not answer for a moment shall not end a set-up of many minutes;
-# what has arrived is kept by the command's own cache.
+# retried COMMAND…: for what downloads and does not try again by itself, as cargo and pip do. A registry that does not answer
+# for a moment shall not end a set-up of many minutes; what has arrived is kept by the command's own cache.
 retried() {
     local attempt
     for attempt in 1 2 3; do

@@ -176,8 +176,8 @@ fn istio_is_installed_with_our_settings() {
     assert!(!service.to_string().contains("SLUICE_STAFF_SECRET"), "{service:#}");
 }
 
-/// Whether both `validate` and `analyze` of istioctl have nothing to say about a file, not even a hint.
-fn is_fine(path: &Path) -> [bool; 2] {
+/// What `validate` and `analyze` of istioctl find wrong with a file, hints included.
+fn complaints(path: &Path) -> [Option<String>; 2] {
     let path = path.to_str().unwrap();
     // It warns of every EnvoyFilter, for being one.
     let of_all = "--suppress=IST0133=EnvoyFilter shop/sluice";
@@ -185,7 +185,10 @@ fn is_fine(path: &Path) -> [bool; 2] {
         &["validate", "-f", path][..],
         &["analyze", "-A", "--use-kube=false", "--failure-threshold=Info", of_all, path],
     ]
-    .map(|arguments| istioctl_command(None, arguments).output().unwrap().status.success())
+    .map(|arguments| {
+        let output = istioctl_command(None, arguments).output().unwrap();
+        (!output.status.success()).then(|| text(output.stdout) + &text(output.stderr))
+    })
 }
 
 #[test]
@@ -208,11 +211,13 @@ fn istioctl_finds_nothing_wrong_with_what_we_ship() {
         ("envoy-filter", rendered("envoy-filter")),
     ];
     for (name, documents) in &shipped {
-        assert_eq!(is_fine(&write(name, documents)), [true, true], "{name}");
+        assert_eq!(complaints(&write(name, documents)), [None, None], "{name}");
     }
     // It would say so: of a value that there is not, and of a gateway that there is not.
     let wrong = rendered("wasm-plugin").replace("phase: AUTHN", "phase: EARLY");
-    assert!(!is_fine(&write("wrong-phase", &wrong))[0]);
+    let [refused, _] = complaints(&write("wrong-phase", &wrong));
+    assert!(refused.as_ref().is_some_and(|said| said.contains("EARLY")), "{refused:?}");
     let wrong = shipped[0].1.replace("  gateways:\n  - shop\n", "  gateways:\n  - nowhere\n");
-    assert!(!is_fine(&write("no-gateway", &wrong))[1]);
+    let [_, refused] = complaints(&write("no-gateway", &wrong));
+    assert!(refused.as_ref().is_some_and(|said| said.contains("IST0101")), "{refused:?}");
 }

@@ -26,11 +26,6 @@ impl<'mesh> Added<'mesh> {
         Ok(Self { mesh, service, workload, address })
     }
 
-    /// The proxy's side of it.
-    pub fn workload(&self) -> &Workload {
-        &self.workload
-    }
-
     /// The service.
     pub fn service(&self) -> &Service {
         &self.service

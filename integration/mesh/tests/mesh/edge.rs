@@ -158,7 +158,7 @@ pub(crate) fn one_request_passes_edge_gateway_and_three_sidecars(mesh: &Mesh) ->
     let edge = Edge::start(mesh, Toward::Gateway)?;
     alice_reads_an_order(mesh, &edge, &gateway)?;
 
-    // Nobody else of the mesh comes by the gateway, nor past it; each says so itself.
+    // Nobody else of the mesh comes past the gateway.
     let claims_to_be_alice = Request::get("/orders/7").header("x-user", "alice");
     let direct = mesh.call("client", "orders", &claims_to_be_alice)?;
     assert_eq!((direct.status, direct.json()["reason"].as_str()), (403, Some("authz.denied.default")));
