@@ -73,13 +73,6 @@ impl AuthnSection {
             .into_iter()
             .filter_map(|scheme| challenges.challenge(scheme, None))
             .collect();
-        let keys = self
-            .providers
-            .iter()
-            .filter_map(|provider| provider.api_key.as_ref())
-            .flat_map(|keys| &keys.keys);
-        let consumers: BTreeSet<&String> = keys.filter_map(|key| key.consumer.as_ref()).collect();
-        compiler.consumers = consumers.into_iter().cloned().collect();
         let cache_size = self.cache.size.unwrap_or(CACHE_SIZE);
         if cache_size > MOST_CACHED {
             let message =

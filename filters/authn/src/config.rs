@@ -8,6 +8,7 @@ use sluice_core::header::HeaderName;
 use sluice_core::identity::ClaimPath;
 use sluice_core::list::{OneOrMany, OrderedMap};
 use sluice_core::name::Name;
+use sluice_core::offer::{Offer, Possible};
 use sluice_core::scalar::{Duration, Rate, Size};
 use sluice_core::selector::Match;
 use sluice_core::variable::VariableName;
@@ -250,9 +251,9 @@ pub struct CacheConfig {
 }
 
 impl AuthnSection {
-    /// The names of the providers, for references to them (`when.providers`).
-    pub fn provider_names(&self) -> Vec<Name> {
-        self.providers.iter().map(|provider| provider.name.clone()).collect()
+    /// What the providers can say of a caller, for references to them in all sections.
+    pub fn offers(&self) -> Vec<Offer> {
+        self.providers.iter().map(ProviderConfig::offer).collect()
     }
 
     /// The environment variables that the section refers to, each once.
@@ -264,5 +265,57 @@ impl AuthnSection {
                 Some(SecretSource::Text(_)) | None => None,
             })
             .collect()
+    }
+}
+
+// === impl ProviderConfig ===
+
+impl ProviderConfig {
+    fn offer(&self) -> Offer {
+        let provider = self.name.clone();
+        if let Some(keys) = &self.api_key {
+            return keys.offer(provider);
+        }
+        if let Some(forwarded) = &self.forwarded {
+            return forwarded.offer(provider);
+        }
+        let consumers = match self.jwt.as_ref().and_then(|jwt| jwt.consumer.as_ref()) {
+            Some(_) => Possible::Any,
+            None => Possible::never(),
+        };
+        Offer { consumers, ..Offer::of_an_issuer(provider) }
+    }
+}
+
+impl ApiKeyConfig {
+    fn offer(&self, provider: Name) -> Offer {
+        let keys = || self.keys.iter();
+        Offer {
+            provider,
+            principals: keys().map(|key| key.id.to_string()).collect(),
+            consumers: keys().filter_map(|key| key.consumer.clone()).collect(),
+            roles: keys().flat_map(|key| key.roles.iter().cloned()).collect(),
+            scopes: keys().flat_map(|key| key.scopes.iter().cloned()).collect(),
+            attributes: keys().flat_map(|key| key.attributes.keys().cloned()).collect(),
+            claims: false,
+        }
+    }
+}
+
+impl ForwardedConfig {
+    fn offer(&self, provider: Name) -> Offer {
+        let from = |header: &Option<HeaderName>| match header {
+            Some(_) => Possible::Any,
+            None => Possible::never(),
+        };
+        Offer {
+            provider,
+            principals: Possible::Any,
+            consumers: from(&self.consumer),
+            roles: from(&self.roles),
+            scopes: from(&self.scopes),
+            attributes: self.attributes.keys().cloned().collect(),
+            claims: false,
+        }
     }
 }

@@ -6,6 +6,7 @@ use sluice_core::fake::{FakeEnvironment, FakeRequest, Played, Stand};
 use sluice_core::header::HeaderValue;
 use sluice_core::identity::Identity;
 use sluice_core::name::Name;
+use sluice_core::offer::Offer;
 use sluice_core::problem::{FieldPath, Problems};
 use sluice_core::roles::Roles;
 #[cfg(target_arch = "wasm32")]
@@ -18,7 +19,7 @@ fn compiler(section: &Value) -> Compiler {
         let roles = from_json(roles.to_string().as_bytes()).unwrap();
         compiler.roles = Roles::compile(&roles, &FieldPath::root(), &mut Problems::default());
     }
-    compiler.providers = vec![Name::new("staff").unwrap()];
+    compiler.offers = Some(vec![Offer::of_an_issuer(Name::new("staff").unwrap())]);
     compiler.challenges = vec![HeaderValue::new(br#"Bearer realm="sluice""#).unwrap()];
     compiler
 }

@@ -4,6 +4,7 @@ use crate::exchange::Exchange;
 use crate::header::HeaderValue;
 use crate::list::OrderedMap;
 use crate::name::Name;
+use crate::offer::Offer;
 use crate::problem::{FieldPath, Problems};
 use crate::reason::{Outcome, ReasonId, ReasonTable, Section};
 use crate::roles::Roles;
@@ -62,10 +63,9 @@ pub struct Compiler {
     pub reasons: ReasonTable,
     /// `authz.roles`.
     pub roles: Roles,
-    /// The providers of `authn`, for references to them; empty where the document has no `authn`.
-    pub providers: Vec<Name>,
-    /// The consumers that the document names, so that metrics may tell them apart; set by `authn`, as `challenges` is.
-    pub consumers: Vec<String>,
+    /// What the providers of `authn` can say of a caller; empty where the document has no `authn`. `None` where that is not known, as
+    /// in a test of one section: then nothing is said about references to it.
+    pub offers: Option<Vec<Offer>>,
     /// The challenges (RFC 9110 §11.6.1) that `authn` answers 401 with; set when it is compiled, before all other sections. Empty where
     /// no credential of the client's could help.
     pub challenges: Vec<HeaderValue>,
@@ -92,13 +92,17 @@ impl Compiler {
             selectors,
             reasons: ReasonTable::default(),
             roles: Roles::default(),
-            providers: Vec::new(),
-            consumers: Vec::new(),
+            offers: None,
             challenges: Vec::new(),
             seed,
             shared_seed,
             variables: variable::of_this_process,
         }
+    }
+
+    /// The names of the providers of `authn`.
+    pub fn providers(&self) -> impl Iterator<Item = &Name> {
+        self.offers.iter().flatten().map(|offer| &offer.provider)
     }
 
     /// Compiles a rule's `match`, the field `match` of the rule at `rule_path`.

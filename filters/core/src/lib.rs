@@ -13,6 +13,7 @@
 //! | [`client`], [`network`] | who is calling, before any proof |
 //! | [`selector`] | `match`: its grammar, and the index that all sections share |
 //! | [`identity`], [`roles`], [`when`] | who is calling, with proof; what `when` asks of them |
+//! | [`offer`] | what the providers of `authn` can say of a caller, known before any section is compiled |
 //! | [`attribute`] | references such as `identity.consumer` or `header.x-tenant` in keys and labels |
 //! | [`variable`] | secrets that a document names instead of holding |
 //! | [`rules`] | which rules of a list are ever asked |
@@ -38,6 +39,7 @@ pub mod identity;
 pub mod list;
 pub mod name;
 pub mod network;
+pub mod offer;
 pub mod path;
 pub mod problem;
 pub mod reason;

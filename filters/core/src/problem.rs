@@ -92,16 +92,22 @@ impl fmt::Display for Problem {
     }
 }
 
-/// All that was found wrong with a document.
+/// All that was found wrong with a document, and apart from that what may not be meant as it stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems {
     list: Vec<Problem>,
+    warnings: Vec<Problem>,
 }
 
 impl Problems {
     /// Notes that the field at `path` is wrong.
     pub fn report(&mut self, path: &FieldPath, message: impl Into<String>) {
         self.list.push(Problem { path: path.clone(), message: message.into(), suggestion: None });
+    }
+
+    /// Notes that the field at `path` is allowed, but may not do what is meant: the document is served nevertheless.
+    pub fn warn(&mut self, path: &FieldPath, message: impl Into<String>) {
+        self.warnings.push(Problem { path: path.clone(), message: message.into(), suggestion: None });
     }
 
     /// Notes a reference to a name that nothing defines. `kind` says what it should have named: "a role", "a provider".
@@ -130,9 +136,19 @@ impl Problems {
         self.list.push(problem);
     }
 
-    /// Whether nothing was found wrong.
+    /// Whether nothing was found wrong; there may be [warnings](Self::warnings).
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// What is allowed and may yet not be meant, in the order in which it was found.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
+    /// Takes the warnings out.
+    pub fn take_warnings(&mut self) -> Vec<Problem> {
+        std::mem::take(&mut self.warnings)
     }
 
     /// The problems, in the order in which they were found.
@@ -143,7 +159,7 @@ impl Problems {
 
 impl From<Problem> for Problems {
     fn from(problem: Problem) -> Self {
-        Self { list: vec![problem] }
+        Self { list: vec![problem], warnings: Vec::new() }
     }
 }
 

@@ -195,9 +195,10 @@ impl When {
     pub fn compile(when: Option<&When>, path: &FieldPath, compiler: &mut Compiler) -> CompiledWhen {
         let Some(when) = when else { return CompiledWhen::default() };
         for (position, name) in when.providers.iter().flatten().enumerate() {
-            if !compiler.providers.contains(name) {
+            let known: Vec<Name> = compiler.providers().cloned().collect();
+            if compiler.offers.is_some() && !known.contains(name) {
                 let path = path.field("providers").index(position);
-                let known = compiler.providers.iter().map(Name::as_str);
+                let known = known.iter().map(Name::as_str);
                 compiler.problems.unknown_name(&path, "a provider", name.as_str(), known);
             }
         }

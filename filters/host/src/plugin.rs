@@ -64,6 +64,10 @@ impl Plugin {
                 return false;
             }
         };
+        for warning in pipeline.warnings() {
+            // Served all the same: whether this can be said changes nothing.
+            let _ = calls::log(LogLevel::Warn, &format!("sluice: configuration: {warning}"));
+        }
         self.flush();
         self.counters.replace(Counters::new(pipeline.reasons()));
         self.pipeline.replace(Some(Rc::new(pipeline)));

@@ -33,6 +33,7 @@ pub struct Pipeline {
     pub(crate) address: AddressConfig,
     reasons: ReasonTable,
     unreadable: Vec<(&'static str, ReasonId)>,
+    warnings: Vec<Problem>,
     #[cfg(feature = "telemetry")]
     telemetry: Option<sluice_telemetry::TelemetryPolicy>,
 }
@@ -121,9 +122,7 @@ impl Pipeline {
         #[cfg(feature = "auth")]
         {
             let path = sluice_core::problem::FieldPath::root();
-            if let Some(authn) = &document.authn {
-                compiler.providers = authn.provider_names();
-            }
+            compiler.offers = Some(document.authn.as_ref().map(|authn| authn.offers()).unwrap_or_default());
             if let Some(authz) = &document.authz {
                 let path = path.field("authz").field("roles");
                 compiler.roles =
@@ -139,7 +138,9 @@ impl Pipeline {
         if !compiler.problems.is_empty() {
             return Err(compiler.problems);
         }
+        let warnings = compiler.problems.take_warnings();
         Ok(Self {
+            warnings,
             stages,
             selectors: compiler.selectors.finish(),
             address: document.client.address.clone(),
@@ -148,6 +149,11 @@ impl Pipeline {
             #[cfg(feature = "telemetry")]
             telemetry,
         })
+    }
+
+    /// What of the document is allowed and may yet not be meant.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
     }
 
     /// Whether there is nothing to ask: the host need not even read headers.

@@ -10,6 +10,7 @@ use sluice_core::exchange::Exchange;
 use sluice_core::list::OneOrMany;
 use sluice_core::problem::FieldPath;
 use sluice_core::scalar::Percentage;
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// `telemetry`: what happened, told to whoever operates the proxy.
@@ -187,10 +188,17 @@ fn known_values(attribute: &Attribute, compiler: &Compiler) -> Option<Vec<String
     let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
     match attribute {
         Attribute::Method => Some(methods.map(str::to_owned).to_vec()),
-        Attribute::Provider => Some(compiler.providers.iter().map(ToString::to_string).collect()),
-        Attribute::Consumer => Some(compiler.consumers.clone()),
+        Attribute::Provider => Some(compiler.providers().map(ToString::to_string).collect()),
+        Attribute::Consumer => Some(listed_consumers(compiler)),
         _ => None,
     }
+}
+
+/// The consumers that the document lists itself.
+fn listed_consumers(compiler: &Compiler) -> Vec<String> {
+    let offers = compiler.offers.iter().flatten();
+    let listed: BTreeSet<&str> = offers.flat_map(|offer| offer.consumers.listed()).collect();
+    listed.into_iter().map(str::to_owned).collect()
 }
 
 /// `consumer` of `identity.consumer`, `x_tenant` of `header.x-tenant`; the two whose last part says too little by their first.

@@ -219,8 +219,10 @@ fn no_message_shows_a_secret() {
 fn other_sections_learn_the_providers_and_how_to_ask_for_a_credential() {
     let section = json!({ "providers": [keys("partners", json!({})), provider(json!({}))] });
     let section: AuthnSection = serde_json::from_value(section).unwrap();
-    let names: Vec<String> = section.provider_names().iter().map(ToString::to_string).collect();
+    let offers = section.offers();
+    let names: Vec<&str> = offers.iter().map(|offer| offer.provider.as_str()).collect();
     assert_eq!(names, ["partners", "staff"]);
+    assert_eq!((offers[0].claims, offers[1].claims), (false, true));
     let mut compiler = Compiler::default();
     assert_eq!(section.compile(&FieldPath::root(), &mut compiler).len(), 1);
     let challenges: Vec<_> = compiler.challenges.iter().map(|value| value.as_bytes().to_vec()).collect();

@@ -3,6 +3,7 @@ use crate::client::AddressConfig;
 use crate::decode::from_json;
 use crate::fake::FakeEnvironment;
 use crate::header_map::HeaderMap;
+use crate::offer::Offer;
 use crate::problem::Problems;
 use crate::request::RequestView;
 use crate::roles::Roles;
@@ -18,7 +19,7 @@ fn compiler() -> Compiler {
         r#"{"reader":{"permissions":["read"]},"clerk":{"inherits":["reader"],"permissions":["write"]}}"#;
     compiler.roles =
         Roles::compile(&from_json(roles.as_bytes()).unwrap(), &FieldPath::root(), &mut Problems::default());
-    compiler.providers = vec![Name::new("staff").unwrap()];
+    compiler.offers = Some(vec![Offer::of_an_issuer(Name::new("staff").unwrap())]);
     compiler
 }
 

@@ -10,6 +10,7 @@ use sluice_core::fake::FakeEnvironment;
 use sluice_core::header_map::HeaderMap;
 use sluice_core::identity::Identity;
 use sluice_core::name::Name;
+use sluice_core::offer::Offer;
 use sluice_core::problem::FieldPath;
 use sluice_core::request::RequestView;
 use sluice_core::selector::{Candidates, SelectorIndex};
@@ -18,11 +19,9 @@ use std::rc::Rc;
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn compile(labels: serde_json::Value) -> (TelemetryPolicy, String) {
-    let mut compiler = Compiler {
-        providers: vec![Name::new("staff").unwrap(), Name::new("partners").unwrap()],
-        consumers: vec!["acme".to_owned(), "globex".to_owned()],
-        ..Compiler::default()
-    };
+    let offer = |name: &str| Offer::of_an_issuer(Name::new(name).unwrap());
+    let keys = Offer { consumers: ["acme", "globex"].into_iter().collect(), ..offer("partners") };
+    let mut compiler = Compiler { offers: Some(vec![offer("staff"), keys]), ..Compiler::default() };
     let telemetry: TelemetrySection = section(json!({ "labels": labels }));
     let policy = telemetry.compile_policy(&FieldPath::root().field("telemetry"), &mut compiler);
     (policy, compiler.problems.to_string())
