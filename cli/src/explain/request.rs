@@ -81,7 +81,7 @@ impl PlayedRequest {
             self.headers.push((name.as_str().to_owned(), source.clone().into_bytes()));
             self.preparations.push(format!("{name}: {source}, written by Envoy (client.address.peerHeader)"));
         }
-        if address.trusted_hops > 0 {
+        if address.trusted_hops > 0 && address.use_remote_address != Some(false) {
             match self.headers.iter_mut().rfind(|(name, _)| name == "x-forwarded-for") {
                 Some((_, value)) => value.extend(format!(", {source}").bytes()),
                 None => self.headers.push(("x-forwarded-for".to_owned(), source.into_bytes())),

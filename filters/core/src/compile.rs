@@ -40,6 +40,12 @@ pub trait Stage {
     /// When it is asked.
     fn position(&self) -> Position;
 
+    /// Whether it may ask for the client's address, other than by a rule's `match`: requests whose address can't be told get to no
+    /// rule then.
+    fn asks_client_address(&self) -> bool {
+        false
+    }
+
     /// Decides. Changes go into `mutations`, decisions into [`Exchange::record`] (for a [`Verdict::Respond`] the pipeline records the
     /// reply's reason itself).
     fn decide(&self, exchange: &mut Exchange<'_>, mutations: &mut Mutations) -> Verdict;

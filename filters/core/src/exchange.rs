@@ -1,6 +1,6 @@
 //! One request while the policies are asked: what they may see, and what has been decided so far.
 
-use crate::client::AddressConfig;
+use crate::client::{AddressConfig, AmbiguousAddress};
 use crate::environment::Environment;
 use crate::identity::Identity;
 use crate::reason::ReasonId;
@@ -17,7 +17,7 @@ pub struct Exchange<'a> {
     selectors: &'a SelectorIndex,
     candidates: &'a Candidates,
     address: &'a AddressConfig,
-    client_address: OnceCell<Option<IpAddr>>,
+    client_address: OnceCell<Result<Option<IpAddr>, AmbiguousAddress>>,
     peer_identity: OnceCell<Option<String>>,
     identity: Option<Rc<Identity>>,
     decisions: RefCell<Vec<ReasonId>>,
@@ -81,8 +81,18 @@ impl<'a> Exchange<'a> {
         self.selectors.capture(selector, self.request.path(), name)
     }
 
-    /// The client's address as `client.address` says; asked of the host at most once.
+    /// The client's address as `client.address` says, looked for at most once; `None` where there is none, or where it can't be told.
+    /// A request of the latter kind gets to no rule of a document that asks for the address: see
+    /// [`Exchange::resolve_client_address`].
     pub fn client_address(&self) -> Option<IpAddr> {
+        self.resolve_client_address().ok().flatten()
+    }
+
+    /// The client's address as `client.address` says, looked for at most once.
+    ///
+    /// # Errors
+    /// [`AmbiguousAddress`], where it can't be told: no rule may take that for the absence of an address.
+    pub fn resolve_client_address(&self) -> Result<Option<IpAddr>, AmbiguousAddress> {
         *self.client_address.get_or_init(|| self.address.resolve(self.request.headers(), self.environment))
     }
 

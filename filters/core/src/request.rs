@@ -24,6 +24,8 @@ pub enum Unreadable {
     Host,
     /// A path that two servers could read differently.
     Path(Ambiguity),
+    /// A client whose address can't be told, under a document that asks for it.
+    ClientAddress,
 }
 
 impl Unreadable {
@@ -33,10 +35,12 @@ impl Unreadable {
             Unreadable::Method => "malformed_method",
             Unreadable::Host => "ambiguous_host",
             Unreadable::Path(_) => "ambiguous_path",
+            Unreadable::ClientAddress => "ambiguous_client_address",
         }
     }
     /// All names that [`Unreadable::reason`] gives.
-    pub const REASONS: [&'static str; 3] = ["malformed_method", "ambiguous_host", "ambiguous_path"];
+    pub const REASONS: [&'static str; 4] =
+        ["malformed_method", "ambiguous_host", "ambiguous_path", "ambiguous_client_address"];
 }
 
 impl fmt::Display for Unreadable {
@@ -45,6 +49,7 @@ impl fmt::Display for Unreadable {
             Unreadable::Method => out.write_str("the method is missing or malformed"),
             Unreadable::Host => out.write_str("the host is missing, repeated or malformed"),
             Unreadable::Path(ambiguity) => write!(out, "{ambiguity}"),
+            Unreadable::ClientAddress => out.write_str("the client's address cannot be told"),
         }
     }
 }

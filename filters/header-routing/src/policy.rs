@@ -1,6 +1,7 @@
 //! The decision of `routing`.
 
 use crate::split::{Place, Split};
+use sluice_core::attribute::Attribute;
 use sluice_core::compile::{Position, Stage};
 use sluice_core::exchange::Exchange;
 use sluice_core::header::{HeaderName, HeaderValue};
@@ -56,6 +57,14 @@ impl Stage for RoutingPolicy {
 
     fn position(&self) -> Position {
         Position::Routing
+    }
+
+    fn asks_client_address(&self) -> bool {
+        let asks = |choice: &Choice| match choice {
+            Choice::One(_) => false,
+            Choice::Split(split) => split.sticks_to(&Attribute::ClientAddress),
+        };
+        self.rules.iter().any(|rule| asks(&rule.choice))
     }
 
     fn decide(&self, exchange: &mut Exchange<'_>, mutations: &mut Mutations) -> Verdict {

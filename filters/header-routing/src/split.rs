@@ -51,6 +51,11 @@ impl Split {
         Self { sticky, keys: (half(1), half(2)), destinations }
     }
 
+    /// Whether requests are sorted by this attribute.
+    pub(crate) fn sticks_to(&self, attribute: &Attribute) -> bool {
+        self.sticky.contains(attribute)
+    }
+
     /// The place of a request in a rule whose `match` is `selector`.
     pub(crate) fn place<'s>(&'s self, exchange: &Exchange<'_>, selector: SelectorId) -> Option<Place<'s>> {
         let found = self.sticky.iter().find_map(|attribute| {

@@ -7,7 +7,7 @@ use sluice_core::exchange::Exchange;
 use sluice_core::header_map::HeaderMap;
 use sluice_core::identity::Identity;
 use sluice_core::reason::Section;
-use sluice_core::request::RequestView;
+use sluice_core::request::{RequestView, Unreadable};
 use sluice_core::selector::Candidates;
 use sluice_core::verdict::{Mutations, Verdict};
 use std::rc::Rc;
@@ -72,6 +72,16 @@ impl Pipeline {
         let mut exchange = Exchange::new(&request, environment, &self.selectors, &candidates, &self.address)
             .explained()
             .with_identity(identity.map(Rc::new));
+        if self.lacks_address(&exchange) {
+            return Explanation {
+                normal_path: Some(request.path().to_owned()),
+                normal_host: Some(request.host().to_owned()),
+                client_address: None,
+                stages: Vec::new(),
+                identity: None,
+                decided: self.refuse(Unreadable::ClientAddress),
+            };
+        }
         let mut mutations = Mutations::default();
         let mut verdict = Verdict::Continue;
         let mut stages = Vec::new();

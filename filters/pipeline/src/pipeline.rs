@@ -31,6 +31,8 @@ pub struct Pipeline {
     pub(crate) stages: Vec<Box<dyn Stage>>,
     pub(crate) selectors: SelectorIndex,
     pub(crate) address: AddressConfig,
+    /// Whether any rule may ask for the client's address.
+    asks_address: bool,
     reasons: ReasonTable,
     unreadable: Vec<(&'static str, ReasonId)>,
     warnings: Vec<Problem>,
@@ -129,6 +131,8 @@ impl Pipeline {
                     sluice_core::roles::Roles::compile(&authz.roles, &path, &mut compiler.problems);
             }
         }
+        let root = sluice_core::problem::FieldPath::root();
+        document.client.address.check(&root.field("client").field("address"), &mut compiler.problems);
         let mut stages = document.stages(&mut compiler);
         stages.sort_by_key(|stage| stage.position());
         #[cfg(feature = "telemetry")]
@@ -139,10 +143,14 @@ impl Pipeline {
             return Err(compiler.problems);
         }
         let warnings = compiler.problems.take_warnings();
+        let selectors = compiler.selectors.finish();
+        let asks_address =
+            selectors.asks_client_address() || stages.iter().any(|stage| stage.asks_client_address());
         Ok(Self {
             warnings,
             stages,
-            selectors: compiler.selectors.finish(),
+            selectors,
+            asks_address,
             address: document.client.address.clone(),
             reasons: compiler.reasons,
             unreadable,
@@ -196,6 +204,9 @@ impl Pipeline {
         self.selectors.find(&request, &mut scratch.candidates);
         let mut exchange =
             Exchange::new(&request, environment, &self.selectors, &scratch.candidates, &self.address);
+        if self.lacks_address(&exchange) {
+            return self.refuse(Unreadable::ClientAddress);
+        }
         let mut mutations = Mutations::default();
         let mut verdict = Verdict::Continue;
         for stage in &self.stages {
@@ -244,6 +255,12 @@ impl Pipeline {
         #[cfg(not(feature = "telemetry"))]
         let labels = None;
         Decided { action, mutations, decisions, summary, labels }
+    }
+
+    /// Whether the client's address is asked for and can't be told. Such a request gets to no rule: a `deny` by network would let it
+    /// pass.
+    pub(crate) fn lacks_address(&self, exchange: &Exchange<'_>) -> bool {
+        self.asks_address && exchange.resolve_client_address().is_err()
     }
 
     pub(crate) fn refuse(&self, unreadable: Unreadable) -> Decided {

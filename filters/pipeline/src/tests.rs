@@ -189,3 +189,50 @@ fn the_summary_for_the_log_says_why_also_of_what_goes_on() {
     let decided = open.decide(&request("/", &[]), &environment);
     assert_eq!(decided.summary.split(',').next(), Some("allowed"), "nothing decided about it");
 }
+
+#[test]
+fn a_client_whose_address_can_not_be_told_gets_to_no_rule_that_asks_for_it() {
+    let client = json!({ "address": { "trustedHops": 1, "useRemoteAddress": true } });
+    let deny = json!({ "default": "allow", "rules": [
+        { "name": "bad", "deny": true, "match": { "client": { "cidrs": ["198.51.100.0/24"] } } }
+    ] });
+    let not = json!({ "default": "allow", "rules": [
+        { "name": "others", "deny": true, "match": { "not": { "client": { "cidrs": ["198.51.100.0/24"] } } } }
+    ] });
+    let limit = json!({ "rules": [{ "name": "a", "key": ["client.address"], "limit": "9/s" }] });
+    let split = json!({ "rules": [
+        { "name": "a", "split": { "sticky": "client.address", "to": [{ "subset": "v2", "percent": 100 }] } }
+    ] });
+    let unreadable: &[u8] = b"198.51.100.1\xff, 192.0.2.9";
+    let base: [(&str, &[u8]); 4] =
+        [(":method", b"GET"), (":path", b"/"), (":authority", b"h"), ("x-forwarded-for", unreadable)];
+    let map = HeaderMap::from_pairs(base);
+    for (section, config) in [("authz", &deny), ("authz", &not), ("rateLimit", &limit), ("routing", &split)] {
+        let mut document = json!({ "version": 1, "client": client });
+        document[section] = config.clone();
+        let pipeline = pipeline(document);
+        let decided = pipeline.decide(&map, &FakeEnvironment::default());
+        assert_eq!(status(&decided), Some(400), "{config}");
+        assert_eq!(reasons(&pipeline, &decided), ["request.ambiguous_client_address"]);
+        let explained = pipeline.explain(&map, &FakeEnvironment::default(), None);
+        assert_eq!((explained.client_address, status(&explained.decided)), (None, Some(400)), "{config}");
+    }
+    let indifferent = pipeline(json!({ "version": 1, "client": client, "authz": { "default": "allow" } }));
+    assert_eq!(status(&indifferent.decide(&map, &FakeEnvironment::default())), None);
+}
+
+#[test]
+fn a_document_says_whether_the_peer_is_appended() {
+    let address = |address: Value| compile(&json!({ "version": 1, "client": { "address": address } }));
+    let warnings =
+        |pipeline: Pipeline| pipeline.warnings().iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert!(warnings(address(json!({ "trustedHops": 1, "useRemoteAddress": false })).unwrap()).is_empty());
+    assert!(warnings(address(json!({ "peerHeader": "x-sluice-peer" })).unwrap()).is_empty());
+    let guessed = warnings(address(json!({ "trustedHops": 1, "peerHeader": "x-sluice-peer" })).unwrap());
+    assert!(
+        guessed[0].contains("client.address.trustedHops") && guessed[0].contains("useRemoteAddress"),
+        "{guessed:?}"
+    );
+    let idle = address(json!({ "useRemoteAddress": true })).err().unwrap();
+    assert!(idle.contains("client.address.useRemoteAddress: does nothing without `trustedHops`"), "{idle}");
+}

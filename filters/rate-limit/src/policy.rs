@@ -2,6 +2,7 @@
 
 use crate::fields::{Fields, Standing, seconds};
 use crate::rule::{Left, Look, Refusal, Rule, Why};
+use sluice_core::attribute::Attribute;
 use sluice_core::compile::{Position, Stage};
 use sluice_core::environment::UnixTime;
 use sluice_core::exchange::Exchange;
@@ -29,6 +30,10 @@ impl Stage for RateLimitPolicy {
 
     fn position(&self) -> Position {
         self.position
+    }
+
+    fn asks_client_address(&self) -> bool {
+        self.rules.iter().any(|rule| rule.key.attributes.contains(&Attribute::ClientAddress))
     }
 
     fn decide(&self, exchange: &mut Exchange<'_>, mutations: &mut Mutations) -> Verdict {

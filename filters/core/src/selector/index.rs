@@ -33,6 +33,7 @@ pub struct SelectorIndex {
     any_path: BitSet,
     methods: Vec<(String, BitSet)>,
     any_method: BitSet,
+    asks_client_address: bool,
 }
 
 /// What remains to ask of a request once host, path and method fit.
@@ -75,6 +76,11 @@ impl SelectorIndex {
             of_path.add_all(selectors);
         }
         fitting.keep_only(of_path);
+    }
+
+    /// Whether any selector asks for the client's address.
+    pub fn asks_client_address(&self) -> bool {
+        self.asks_client_address
     }
 
     /// Whether the request of `exchange` matches the selector `id`.
@@ -171,6 +177,7 @@ impl SelectorBuilder {
             self.check_method(method, &path.field("methods").index(position), problems);
         }
         let id = SelectorId(u32::try_from(self.index.selectors.len()).unwrap_or(u32::MAX));
+        self.index.asks_client_address |= selector.client.is_some();
         self.index.selectors.push(selector);
         self.enter(wanted, id.0);
         self.known.insert(wanted.clone(), id);
