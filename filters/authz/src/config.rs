@@ -9,7 +9,8 @@ use sluice_core::name::Name;
 use sluice_core::problem::FieldPath;
 use sluice_core::reason::{Outcome, Section};
 use sluice_core::roles::RoleConfig;
-use sluice_core::selector::{Match, SelectorId};
+use sluice_core::rules::{EffectRule, check_effects};
+use sluice_core::selector::Match;
 use sluice_core::when::{AnyOrAll, When};
 
 /// `authz`: who may do what. A request that any `deny` rule matches is denied; else one that any `allow` rule matches is allowed; else
@@ -65,7 +66,7 @@ impl PolicySection for AuthzSection {
     fn compile(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
         let path = path.field("rules");
         compiler.check_unique(self.rules.iter().map(|rule| &rule.name), &path);
-        let mut seen: Vec<Seen<'_>> = Vec::new();
+        let mut enforced: Vec<EffectRule<'_>> = Vec::new();
         let (mut deny, mut allow) = (Vec::new(), Vec::new());
         for (position, rule) in self.rules.iter().enumerate() {
             let path = path.index(position);
@@ -73,9 +74,13 @@ impl PolicySection for AuthzSection {
             let when = When::compile(rule.when.as_ref(), &path.field("when"), compiler);
             let Some(effect) = rule.effect(&path, compiler) else { continue };
             if !rule.shadow {
-                let this = Seen { position, rule, effect, selector };
-                report_dead(&seen, &this, &path, compiler);
-                seen.push(this);
+                enforced.push(EffectRule {
+                    position,
+                    name: &rule.name,
+                    selector,
+                    when: rule.when.as_ref(),
+                    denies: effect == Effect::Deny,
+                });
             }
             let verb = match effect {
                 Effect::Deny => "denied",
@@ -104,6 +109,7 @@ impl PolicySection for AuthzSection {
                 Effect::Allow => allow.push(compiled),
             }
         }
+        check_effects(&enforced, &path, compiler);
         let denied = if self.shadow { Outcome::Shadow } else { Outcome::Denied };
         let default = match self.default {
             Effect::Deny => compiler.reason(Section::Authz, denied, "denied.default"),
@@ -152,63 +158,6 @@ impl RuleConfig {
                 None
             }
         }
-    }
-}
-
-/// An earlier rule that is enforced.
-struct Seen<'r> {
-    position: usize,
-    rule: &'r RuleConfig,
-    effect: Effect,
-    selector: SelectorId,
-}
-
-impl Seen<'_> {
-    fn asks(&self) -> Option<&When> {
-        self.rule.when.as_ref().filter(|when| **when != When::default())
-    }
-
-    fn matches_everything(&self) -> bool {
-        self.selector == SelectorId::EVERY && self.asks().is_none()
-    }
-}
-
-/// Reports a rule that can never decide anything, beside those before it or because of them.
-fn report_dead(seen: &[Seen<'_>], this: &Seen<'_>, path: &FieldPath, compiler: &mut Compiler) {
-    for earlier in seen {
-        let (first, second) = (&earlier.rule.name, &this.rule.name);
-        let same = earlier.selector == this.selector && earlier.asks() == this.asks();
-        let message = match (earlier.effect, this.effect) {
-            (before, now) if same && before == now => {
-                format!(
-                    "never decides: `{first}` (rule {}) has the same `match` and `when`",
-                    earlier.position
-                )
-            }
-            (Effect::Deny, Effect::Allow) if same || earlier.matches_everything() => {
-                format!("never decides: `{first}` denies all that it would allow, and `deny` comes first")
-            }
-            (Effect::Allow, Effect::Deny) if same || this.matches_everything() => {
-                format!(
-                    "`{first}` never decides: `{second}` denies all that it would allow, and `deny` comes first"
-                )
-            }
-            (Effect::Deny, Effect::Deny) if earlier.matches_everything() => {
-                format!("never decides: `{first}` denies every request already")
-            }
-            (Effect::Deny, Effect::Deny) if this.matches_everything() => {
-                format!("denies every request, so that `{first}` is superfluous")
-            }
-            (Effect::Allow, Effect::Allow) if earlier.matches_everything() => {
-                format!("never decides: `{first}` allows every request already")
-            }
-            (Effect::Allow, Effect::Allow) if this.matches_everything() => {
-                format!("allows every request, so that `{first}` is superfluous")
-            }
-            _ => continue,
-        };
-        compiler.problems.report(path, message);
-        return;
     }
 }
 

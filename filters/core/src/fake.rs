@@ -1,9 +1,11 @@
 //! An [`Environment`] for tests and for `sluice explain`: a clock that is set by hand, randomness from a seed, shared memory in a map; and a
-//! [`Stand`] that compiles one section and plays requests through it.
+//! [`Stand`] that compiles one section and plays requests through it; and a [`World`] to draw rules and requests from.
 
 mod stand;
+mod world;
 
 pub use stand::{FakeRequest, Played, Stand};
+pub use world::World;
 
 use crate::environment::{Environment, HostCryptoUnavailable, SharedError, SignatureCheck, UnixTime};
 use std::cell::{Cell, RefCell};

@@ -39,6 +39,11 @@ impl HeaderName {
     /// # Errors
     /// A sentence that says what a field name may be.
     pub fn new(text: &str) -> Result<Self, String> {
+        if text.starts_with(':') {
+            return Err(format!(
+                "{text:?} is a pseudo-header, which is no header here: ask `hosts`, `paths` and `methods` instead"
+            ));
+        }
         if text.is_empty() || text.len() > 256 || !text.bytes().all(is_token) {
             return Err(format!(
                 "{text:?} is not a header name: letters, digits and `-`, as RFC 9110 has it"

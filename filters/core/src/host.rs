@@ -75,6 +75,11 @@ impl HostPattern {
                 "{text:?} is not a host: write `api.example.com` or `*.example.com`, without scheme, port and path"
             )
         };
+        if text == "*" {
+            return Err(
+                "`*` is not a host: leave `hosts` out for every host, or write `*.example.com`".to_owned()
+            );
+        }
         let (below, host) = match text.strip_prefix("*.") {
             Some(host) => (true, host),
             None => (false, text),
@@ -90,6 +95,25 @@ impl HostPattern {
         match self {
             Self::Exact(exact) => host == exact,
             Self::Below(suffix) => host.len() > suffix.len() && host.ends_with(suffix.as_str()),
+        }
+    }
+
+    /// Whether every host that `narrow` matches is matched by this.
+    pub(crate) fn includes(&self, narrow: &Self) -> bool {
+        match (self, narrow) {
+            (_, Self::Exact(host)) => self.matches(host),
+            (Self::Below(wide), Self::Below(narrow)) => narrow.ends_with(wide.as_str()),
+            (Self::Exact(_), Self::Below(_)) => false,
+        }
+    }
+
+    /// Whether no host matches both.
+    pub(crate) fn is_disjoint(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Below(left), Self::Below(right)) => {
+                !left.ends_with(right.as_str()) && !right.ends_with(left.as_str())
+            }
+            (pattern, Self::Exact(host)) | (Self::Exact(host), pattern) => !pattern.matches(host),
         }
     }
 }
@@ -162,6 +186,28 @@ mod tests {
             ("[::1]x", None),
         ] {
             assert_eq!(normalize(authority.as_bytes()).as_deref(), host, "{authority}");
+        }
+    }
+
+    #[test]
+    fn patterns_include_and_exclude_each_other() {
+        for (wide, narrow, includes, disjoint) in [
+            ("*.example.com", "a.example.com", true, false),
+            ("*.example.com", "*.a.example.com", true, false),
+            ("*.example.com", "*.example.com", true, false),
+            ("*.example.com", "example.com", false, true),
+            ("*.a.example.com", "*.example.com", false, false),
+            ("*.a.com", "*.b.com", false, true),
+            ("*.ple.com", "*.example.com", false, true),
+            ("a.com", "a.com", true, false),
+            ("a.com", "b.com", false, true),
+        ] {
+            let (left, right) = (HostPattern::new(wide).unwrap(), HostPattern::new(narrow).unwrap());
+            assert_eq!(
+                (left.includes(&right), left.is_disjoint(&right)),
+                (includes, disjoint),
+                "{wide} {narrow}"
+            );
         }
     }
 

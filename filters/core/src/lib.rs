@@ -36,6 +36,7 @@ pub mod header;
 pub mod header_map;
 pub mod host;
 pub mod identity;
+mod inclusion;
 pub mod list;
 pub mod name;
 pub mod network;

@@ -1,7 +1,10 @@
 //! Lists and maps as the document writes them.
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 
 /// A list that may be written as one value: `paths: /healthz` is `paths: [/healthz]`. Never empty: an empty list of alternatives
@@ -90,51 +93,113 @@ impl<T: schemars::JsonSchema> schemars::JsonSchema for OneOrMany<T> {
 }
 
 /// A map in the order of the file, in which a key may stand once. (Plain maps take the last of two equal keys in silence.)
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct OrderedMap<K, V>(Vec<(K, V)>);
+#[derive(Clone)]
+pub struct OrderedMap<K, V> {
+    entries: Vec<(K, V)>,
+    /// Where keys stand by their hash, in maps that are not small.
+    places: HashMap<u64, Vec<usize>>,
+}
+
+/// Larger maps are searched by hash.
+const SMALL: usize = 8;
 
 impl<K, V> Default for OrderedMap<K, V> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self { entries: Vec::new(), places: HashMap::new() }
+    }
+}
+
+impl<K: PartialEq, V: PartialEq> PartialEq for OrderedMap<K, V> {
+    fn eq(&self, other: &Self) -> bool {
+        self.entries == other.entries
+    }
+}
+
+impl<K: Eq, V: Eq> Eq for OrderedMap<K, V> {}
+
+impl<K: Hash, V: Hash> Hash for OrderedMap<K, V> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.entries.hash(state);
+    }
+}
+
+impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for OrderedMap<K, V> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_map().entries(self.entries.iter().map(|(key, value)| (key, value))).finish()
     }
 }
 
 impl<K: PartialEq, V> OrderedMap<K, V> {
     /// Goes over the entries in the order of the file.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.0.iter().map(|(key, value)| (key, value))
+        self.entries.iter().map(|(key, value)| (key, value))
     }
 
     /// The keys in the order of the file.
     pub fn keys(&self) -> impl Iterator<Item = &K> {
-        self.0.iter().map(|(key, _)| key)
+        self.entries.iter().map(|(key, _)| key)
     }
 
     /// The value of `key`.
-    pub fn get<Q: ?Sized + PartialEq>(&self, key: &Q) -> Option<&V>
+    pub fn get<Q: ?Sized + PartialEq + Hash>(&self, key: &Q) -> Option<&V>
     where
         K: std::borrow::Borrow<Q>,
     {
-        self.0.iter().find(|(known, _)| known.borrow() == key).map(|(_, value)| value)
+        self.position(key).and_then(|position| self.entries.get(position)).map(|(_, value)| value)
     }
 
     /// Whether there are no entries.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.entries.is_empty()
     }
 
     /// How many entries there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.entries.len()
+    }
+
+    fn position<Q: ?Sized + PartialEq + Hash>(&self, key: &Q) -> Option<usize>
+    where
+        K: std::borrow::Borrow<Q>,
+    {
+        let is =
+            |position: &usize| self.entries.get(*position).is_some_and(|(known, _)| known.borrow() == key);
+        if self.places.is_empty() {
+            return (0..self.entries.len()).find(is);
+        }
+        self.places.get(&hash(key)).into_iter().flatten().copied().find(is)
+    }
+
+    /// Adds an entry whose key is not there.
+    fn push(&mut self, key: K, value: V)
+    where
+        K: Hash,
+    {
+        let position = self.entries.len();
+        if position == SMALL {
+            for (position, (key, _)) in self.entries.iter().enumerate() {
+                self.places.entry(hash(key)).or_default().push(position);
+            }
+        }
+        if position >= SMALL {
+            self.places.entry(hash(&key)).or_default().push(position);
+        }
+        self.entries.push((key, value));
     }
 }
 
-impl<'de, K: Deserialize<'de> + PartialEq + fmt::Display, V: Deserialize<'de>> Deserialize<'de>
+fn hash<Q: ?Sized + Hash>(key: &Q) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
+}
+
+impl<'de, K: Deserialize<'de> + PartialEq + Hash + fmt::Display, V: Deserialize<'de>> Deserialize<'de>
     for OrderedMap<K, V>
 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct MapVisitor<K, V>(PhantomData<(K, V)>);
-        impl<'de, K: Deserialize<'de> + PartialEq + fmt::Display, V: Deserialize<'de>> Visitor<'de>
+        impl<'de, K: Deserialize<'de> + PartialEq + Hash + fmt::Display, V: Deserialize<'de>> Visitor<'de>
             for MapVisitor<K, V>
         {
             type Value = OrderedMap<K, V>;
@@ -142,15 +207,15 @@ impl<'de, K: Deserialize<'de> + PartialEq + fmt::Display, V: Deserialize<'de>> D
                 out.write_str("an object")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut entries: Vec<(K, V)> = Vec::new();
+                let mut entries = OrderedMap::default();
                 while let Some(key) = map.next_key::<K>()? {
-                    if entries.iter().any(|(known, _)| *known == key) {
+                    if entries.position(&key).is_some() {
                         return Err(de::Error::custom(format!("`{key}` stands twice")));
                     }
                     let value = map.next_value()?;
-                    entries.push((key, value));
+                    entries.push(key, value);
                 }
-                Ok(OrderedMap(entries))
+                Ok(entries)
             }
         }
         deserializer.deserialize_map(MapVisitor(PhantomData))
@@ -194,6 +259,18 @@ mod tests {
     fn a_key_may_stand_once() {
         let error = from_json::<OrderedMap<String, u8>>(br#"{"a":1,"b":2,"a":3}"#).unwrap_err();
         assert!(error.message.contains("`a` stands twice"), "{error}");
+    }
+
+    #[test]
+    fn large_maps_are_the_same_as_small_ones() {
+        let entries: Vec<String> = (0..50).map(|key| format!(r#""k{key}":{key}"#)).collect();
+        let map =
+            from_json::<OrderedMap<String, u8>>(format!("{{{}}}", entries.join(",")).as_bytes()).unwrap();
+        assert!((0..50).all(|key| map.get(format!("k{key}").as_str()) == Some(&key)));
+        assert_eq!(map.get("k50"), None);
+        let twice = format!(r#"{{{},"k7":1}}"#, entries.join(","));
+        let error = from_json::<OrderedMap<String, u8>>(twice.as_bytes()).unwrap_err();
+        assert!(error.message.contains("`k7` stands twice"), "{error}");
     }
 
     #[test]

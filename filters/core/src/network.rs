@@ -95,6 +95,29 @@ impl NetworkSet {
             .and_then(|position| self.ranges.get(position))
             .is_some_and(|(_, last)| address <= *last)
     }
+
+    /// Whether every address of `narrow` is in this set.
+    pub(crate) fn includes(&self, narrow: &Self) -> bool {
+        narrow.ranges.iter().all(|(first, last)| {
+            let after = self.ranges.partition_point(|(begin, _)| begin <= first);
+            let before = after.checked_sub(1).and_then(|position| self.ranges.get(position));
+            before.is_some_and(|(_, end)| last <= end)
+        })
+    }
+
+    /// Whether no address is in both sets.
+    pub(crate) fn is_disjoint(&self, other: &Self) -> bool {
+        other.ranges.iter().all(|(first, last)| {
+            let after = self.ranges.partition_point(|(begin, _)| begin <= last);
+            let before = after.checked_sub(1).and_then(|position| self.ranges.get(position));
+            before.is_none_or(|(_, end)| end < first)
+        })
+    }
+
+    /// How many ranges it has.
+    pub(crate) fn len(&self) -> usize {
+        self.ranges.len()
+    }
 }
 
 fn number(address: IpAddr) -> u128 {
@@ -132,6 +155,25 @@ mod tests {
             assert_eq!(set.contains(address.parse().unwrap()), inside, "{address}");
         }
         assert!(!NetworkSet::default().contains("0.0.0.0".parse().unwrap()));
+    }
+
+    #[test]
+    fn sets_include_and_exclude_each_other() {
+        for (wide, narrow, includes, disjoint) in [
+            (&["10.0.0.0/8"][..], &["10.1.0.0/16", "10.2.0.1"][..], true, false),
+            (&["10.1.0.0/16"], &["10.0.0.0/8"], false, false),
+            (&["10.0.0.0/9", "10.128.0.0/9"], &["10.0.0.0/8"], true, false),
+            (&["10.0.0.0/8"], &["11.0.0.0/8", "2001:db8::/32"], false, true),
+            (&["10.0.0.0/8", "192.0.2.0/24"], &["10.1.0.0/16", "198.51.100.0/24"], false, false),
+        ] {
+            let (wide, narrow) = (set(wide), set(narrow));
+            assert_eq!(
+                (wide.includes(&narrow), wide.is_disjoint(&narrow)),
+                (includes, disjoint),
+                "{wide:?} {narrow:?}"
+            );
+            assert_eq!(narrow.is_disjoint(&wide), disjoint);
+        }
     }
 
     #[test]

@@ -92,6 +92,11 @@ impl fmt::Display for Problem {
     }
 }
 
+/// How many names a message lists.
+const MOST_LISTED: usize = 20;
+/// How many problems get a suggestion.
+const MOST_SUGGESTIONS: usize = 100;
+
 /// All that was found wrong with a document, and apart from that what may not be meant as it stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems {
@@ -119,7 +124,14 @@ impl Problems {
         known: impl IntoIterator<Item = &'n str>,
     ) {
         let known: Vec<&str> = known.into_iter().collect();
-        let message = if known.is_empty() {
+        let listed = known.get(..MOST_LISTED).unwrap_or(&known);
+        let message = if known.len() > listed.len() {
+            format!(
+                "`{found}` is not {kind} of this document; there are {}, such as {}",
+                known.len(),
+                quoted_list(listed.iter().copied())
+            )
+        } else if known.is_empty() {
             format!("`{found}` is not {kind} of this document, which defines none")
         } else {
             format!(
@@ -127,7 +139,10 @@ impl Problems {
                 quoted_list(known.iter().copied())
             )
         };
-        let suggestion = nearest(found, known.iter().copied()).map(str::to_owned);
+        // Whoever has so many problems has no use for one more suggestion, each of which costs a look at all names.
+        let suggestion =
+            if self.list.len() < MOST_SUGGESTIONS { nearest(found, known.iter().copied()) } else { None };
+        let suggestion = suggestion.map(str::to_owned);
         self.list.push(Problem { path: path.clone(), message, suggestion });
     }
 

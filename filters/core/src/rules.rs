@@ -1,12 +1,17 @@
-//! What lists of rules share in which the first that matches decides.
+//! What lists of rules share: which of their rules can ever decide anything.
+
+mod index;
 
 use crate::compile::Compiler;
+use crate::inclusion::Work;
 use crate::name::Name;
 use crate::problem::FieldPath;
-use crate::selector::SelectorId;
+use crate::selector::{SelectorBuilder, SelectorId};
 use crate::when::When;
+use index::RuleIndex;
+pub(crate) use index::{Feature, Features};
 
-/// A rule of such a list, as far as it matters for which rules are ever asked.
+/// A rule of a list in which the first that matches decides, as far as it matters for which rules are ever asked.
 #[derive(Clone, Copy, Debug)]
 pub struct OrderedRule<'r> {
     /// Its name.
@@ -19,94 +24,162 @@ pub struct OrderedRule<'r> {
     pub shadow: bool,
 }
 
-impl OrderedRule<'_> {
-    fn asks_nobody(&self) -> bool {
-        self.when.is_none_or(|when| *when == When::default())
+/// A rule of a list whose order says nothing: `deny` comes before `allow`.
+#[derive(Clone, Copy, Debug)]
+pub struct EffectRule<'r> {
+    /// Its position in the document.
+    pub position: usize,
+    /// Its name.
+    pub name: &'r Name,
+    /// Its compiled `match`.
+    pub selector: SelectorId,
+    /// Its `when`.
+    pub when: Option<&'r When>,
+    /// Whether it denies; else it allows.
+    pub denies: bool,
+}
+
+/// When a rule matches.
+#[derive(Clone, Copy, Debug)]
+struct Conditions<'r> {
+    selector: SelectorId,
+    when: Option<&'r When>,
+}
+
+// === impl Conditions ===
+
+impl<'r> Conditions<'r> {
+    fn when(self) -> Option<&'r When> {
+        self.when.filter(|when| **when != When::default())
     }
 
-    /// Whether every request that `other` would decide is decided by this one. Only what is certain: the same `match` (or none) and
-    /// the same `when` (or none).
-    fn covers(&self, other: &Self) -> bool {
-        let same_when = self.asks_nobody() || (!other.asks_nobody() && self.when == other.when);
-        !self.shadow && same_when && (self.selector == SelectorId::EVERY || self.selector == other.selector)
+    fn is_everything(self) -> bool {
+        self.selector == SelectorId::EVERY && self.when().is_none()
+    }
+
+    fn is_same(self, other: Self) -> bool {
+        self.selector == other.selector && self.when() == other.when()
+    }
+
+    /// Whether every request that `narrow` matches is matched by this, too. Only what is certain.
+    fn includes(self, narrow: Self, selectors: &SelectorBuilder, work: &Work) -> bool {
+        work.begin();
+        let callers = match (self.when(), narrow.when()) {
+            (None, _) => true,
+            (Some(_), None) => false,
+            (Some(wide), Some(narrow)) => wide.includes(narrow, work),
+        };
+        callers && selectors.includes(self.selector, narrow.selector, work)
+    }
+
+    /// What it takes, in words: "every request to `/api/**`".
+    fn takes(self, narrow: Self, selectors: &SelectorBuilder) -> String {
+        if self.is_same(narrow) && !self.is_everything() {
+            return "the same requests".to_owned();
+        }
+        match self.when() {
+            None => selectors.describe(self.selector),
+            Some(_) => None,
+        }
+        .unwrap_or_else(|| "all requests that it is about".to_owned())
     }
 }
 
 /// Reports the rules of a list at `path` that are never asked, because an earlier one decides every request that they are about.
 pub fn check_reachable(rules: &[OrderedRule<'_>], path: &FieldPath, compiler: &mut Compiler) {
+    let work = Work::for_rules(rules.len());
+    check_reachable_with(rules, path, compiler, &work);
+}
+
+fn check_reachable_with(rules: &[OrderedRule<'_>], path: &FieldPath, compiler: &mut Compiler, work: &Work) {
+    let of = |position: usize| {
+        rules.get(position).map(|rule| (rule, Conditions { selector: rule.selector, when: rule.when }))
+    };
+    let enforced = rules.iter().enumerate().filter(|(_, rule)| !rule.shadow);
+    let enforced =
+        enforced.map(|(position, rule)| (position, Conditions { selector: rule.selector, when: rule.when }));
+    let selectors = &compiler.selectors;
+    let index = RuleIndex::new(enforced, selectors);
     for (position, rule) in rules.iter().enumerate() {
-        let earlier = rules.iter().take(position);
-        if let Some(earlier) = earlier.into_iter().find(|earlier| earlier.covers(rule)) {
-            let why = if earlier.selector == SelectorId::EVERY && earlier.asks_nobody() {
-                "which takes every request"
-            } else {
-                "which takes the same requests"
-            };
+        let own = Conditions { selector: rule.selector, when: rule.when };
+        let found = index.candidates(own, position, selectors).into_iter().find_map(|earlier| {
+            let (first, wide) = of(earlier)?;
+            wide.includes(own, selectors, work).then_some((earlier, first, wide))
+        });
+        if let Some((earlier, first, wide)) = found {
             let message = format!(
-                "the rule `{}` is never asked: the first that matches decides, and before it stands `{}`, {why}",
-                rule.name, earlier.name
+                "`{}` is never asked: `{}` (rule {earlier}) stands before it and takes {}",
+                rule.name,
+                first.name,
+                wide.takes(own, selectors)
             );
             compiler.problems.report(&path.index(position), message);
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::decode::from_json;
-    use crate::selector::Match;
-    use serde_json::json;
-    #[cfg(target_arch = "wasm32")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
+/// Looks at the enforced rules of a list at `path` in which `deny` comes before `allow`: those that can never decide anything are errors,
+/// those that others make superfluous are warnings.
+pub fn check_effects(rules: &[EffectRule<'_>], path: &FieldPath, compiler: &mut Compiler) {
+    let work = Work::for_rules(rules.len());
+    check_effects_with(rules, path, compiler, &work);
+}
 
-    /// Names, `match`, `when` and shadow of some rules; gives the positions of those that are never asked.
-    fn unreachable(rules: serde_json::Value) -> Vec<String> {
-        let mut compiler = Compiler::default();
-        let path = FieldPath::root().field("rules");
-        let rules: Vec<(Name, SelectorId, Option<When>, bool)> = rules
-            .as_array()
-            .unwrap()
-            .iter()
-            .enumerate()
-            .map(|(position, rule)| {
-                let read = |field: &str| rule.get(field).map(|value| value.to_string().into_bytes());
-                let wanted: Option<Match> = read("match").map(|json| from_json(&json).unwrap());
-                let when: Option<When> = read("when").map(|json| from_json(&json).unwrap());
-                let selector = compiler.selector(wanted.as_ref(), &path.index(position));
-                (Name::new(&format!("r{position}")).unwrap(), selector, when, rule.get("shadow").is_some())
-            })
-            .collect();
-        let ordered: Vec<OrderedRule<'_>> = rules
-            .iter()
-            .map(|(name, selector, when, shadow)| OrderedRule {
-                name,
-                selector: *selector,
-                when: when.as_ref(),
-                shadow: *shadow,
-            })
-            .collect();
-        check_reachable(&ordered, &path, &mut compiler);
-        compiler.problems.iter().map(|problem| problem.path.to_string()).collect()
+fn check_effects_with(rules: &[EffectRule<'_>], path: &FieldPath, compiler: &mut Compiler, work: &Work) {
+    let selectors = &compiler.selectors;
+    let list = |denies: bool| -> Vec<(usize, &EffectRule<'_>)> {
+        rules.iter().enumerate().filter(|(_, rule)| rule.denies == denies).collect()
+    };
+    fn conditions<'r>(rule: &EffectRule<'r>) -> Conditions<'r> {
+        Conditions { selector: rule.selector, when: rule.when }
     }
-
-    #[test]
-    fn a_rule_behind_one_that_takes_all_its_requests_is_never_asked() {
-        let (a, b) = (json!({ "paths": "/a" }), json!({ "paths": "/b" }));
-        let clerk = json!({ "roles": "clerk" });
-        for (rules, expected) in [
-            (json!([{ "match": a }, { "match": b }, {}]), vec![]),
-            (json!([{}, { "match": a }]), vec!["rules[1]"]),
-            (json!([{ "when": {} }, { "match": a }]), vec!["rules[1]"]),
-            (json!([{ "match": a }, { "match": b }, { "match": a }]), vec!["rules[2]"]),
-            (json!([{ "match": a, "when": clerk }, { "match": a }]), vec![]),
-            (json!([{ "match": a }, { "match": a, "when": clerk }]), vec!["rules[1]"]),
-            (json!([{ "when": clerk }, { "match": a, "when": clerk }]), vec!["rules[1]"]),
-            (json!([{ "match": a, "when": clerk }, { "match": b, "when": clerk }]), vec![]),
-            (json!([{ "shadow": true }, { "match": a }]), vec![]),
-            (json!([{}, { "shadow": true }]), vec!["rules[1]"]),
-        ] {
-            assert_eq!(unreachable(rules.clone()), expected, "{rules}");
+    let index = |denies: bool| {
+        let entered = list(denies);
+        RuleIndex::new(entered.into_iter().map(|(at, rule)| (at, conditions(rule))), selectors)
+    };
+    let (deny, allow) = (index(true), index(false));
+    for (at, rule) in rules.iter().enumerate() {
+        let own = conditions(rule);
+        let path = path.index(rule.position);
+        let including = |index: &RuleIndex| {
+            index.candidates(own, usize::MAX, selectors).into_iter().find_map(|other| {
+                let wide = rules.get(other).filter(|_| other != at)?;
+                // Of two rules about the same requests, the later one is the superfluous one.
+                let counts = conditions(wide).includes(own, selectors, work)
+                    && (wide.denies != rule.denies
+                        || other < at
+                        || !own.includes(conditions(wide), selectors, work));
+                counts.then_some(wide)
+            })
+        };
+        if !rule.denies
+            && let Some(wide) = including(&deny)
+        {
+            let message = format!(
+                "`{}` never decides: `{}` (rule {}) denies {}, and `deny` comes before `allow`",
+                rule.name,
+                wide.name,
+                wide.position,
+                conditions(wide).takes(own, selectors)
+            );
+            compiler.problems.report(&path, message);
+            continue;
+        }
+        let Some(wide) = including(if rule.denies { &deny } else { &allow }) else { continue };
+        let conditions = conditions(wide);
+        let does = if rule.denies { "denies" } else { "allows" };
+        let takes = conditions.takes(own, selectors);
+        let message = format!(
+            "`{}` is superfluous: `{}` (rule {}) {does} {takes}",
+            rule.name, wide.name, wide.position
+        );
+        if conditions.is_everything() || conditions.is_same(own) {
+            compiler.problems.report(&path, message);
+        } else {
+            compiler.problems.warn(&path, message);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,14 +4,20 @@
 //! once: hosts by a hash and a few suffixes, paths by one tree, methods by a short list; each gives a set of selectors, and what
 //! stands in all three sets is left to ask about headers, cookies and addresses, and only when a rule asks.
 
+mod checks;
 mod config;
+pub(crate) mod inclusion;
 mod index;
+mod members;
+mod path_inclusion;
 mod path_pattern;
 mod path_tree;
 mod value;
 
 pub use config::{ClientMatch, Match};
+pub(crate) use inclusion::MatchClause;
 pub use index::{Candidates, SelectorBuilder, SelectorId, SelectorIndex};
+pub(crate) use path_inclusion::InclusionTree;
 pub use path_pattern::PathPattern;
 pub use value::{ValueCondition, ValueMatch};
 

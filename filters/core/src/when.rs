@@ -1,5 +1,7 @@
 //! `when`: what a rule asks of the caller. `match` is about the request, `when` about who sends it.
 
+mod inclusion;
+
 use crate::compile::Compiler;
 use crate::exchange::Exchange;
 use crate::identity::{ClaimPath, Identity};
@@ -195,10 +197,9 @@ impl When {
     pub fn compile(when: Option<&When>, path: &FieldPath, compiler: &mut Compiler) -> CompiledWhen {
         let Some(when) = when else { return CompiledWhen::default() };
         for (position, name) in when.providers.iter().flatten().enumerate() {
-            let known: Vec<Name> = compiler.providers().cloned().collect();
-            if compiler.offers.is_some() && !known.contains(name) {
+            let known = compiler.offers.iter().flatten().map(|offer| offer.provider.as_str());
+            if compiler.offers.is_some() && !known.clone().any(|known| known == name.as_str()) {
                 let path = path.field("providers").index(position);
-                let known = known.iter().map(Name::as_str);
                 compiler.problems.unknown_name(&path, "a provider", name.as_str(), known);
             }
         }
@@ -230,6 +231,10 @@ impl When {
             }
             Box::new(Self::compile(Some(not), &path, compiler))
         });
+        if when.excludes_all() {
+            let message = "`not` excludes everybody that the other keys are about: this never holds";
+            compiler.problems.report(path, message);
+        }
         CompiledWhen { when: when.clone(), permissions, not }
     }
 

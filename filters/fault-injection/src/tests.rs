@@ -226,7 +226,7 @@ fn what_is_wrong_with_a_section_is_told_by_its_field() {
             json!({ "rules": [
                 { "name": "a", "abort": { "status": 503, "percent": 1 } },
                 { "name": "b", "match": { "paths": "/" }, "abort": { "status": 503, "percent": 1 } } ] }),
-            "fault.rules[1]: the rule `b` is never asked",
+            "fault.rules[1]: `b` is never asked",
         ),
     ] {
         let found = problems(section.clone());

@@ -66,13 +66,13 @@ fn every_mistake_is_named_with_its_field() {
         (with_rules(json!([{ "name": "a", "require": { "any": [] } }])), "matches nothing"),
         (
             with_rules(json!([{ "name": "a" }, { "name": "b", "match": { "paths": "/b" } }])),
-            "authn.rules[1]: the rule `b` is never asked",
+            "authn.rules[1]: `b` is never asked",
         ),
         (
             with_rules(
                 json!([{ "name": "a", "match": { "paths": "/a" } }, { "name": "b", "match": { "paths": "/a" } }]),
             ),
-            "authn.rules[1]: the rule `b` is never asked",
+            "authn.rules[1]: `b` is never asked",
         ),
         (
             with_rules(json!([{ "name": "a", "match": { "paths": "/a" } }, { "name": "a" }])),

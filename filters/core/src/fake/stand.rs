@@ -41,6 +41,12 @@ impl FakeRequest {
         self
     }
 
+    pub(super) fn set_host(&mut self, host: &str) {
+        for (_, value) in self.headers.iter_mut().filter(|(name, _)| name == b":authority") {
+            *value = host.as_bytes().to_vec();
+        }
+    }
+
     /// From somebody who has been authenticated already.
     #[must_use]
     pub fn identity(mut self, identity: Identity) -> Self {
@@ -118,8 +124,21 @@ impl Stand {
     pub fn with_compiler<S: PolicySection + serde::de::DeserializeOwned>(
         field: &str,
         section: serde_json::Value,
-        mut compiler: Compiler,
+        compiler: Compiler,
     ) -> Result<Self, Problems> {
+        let (stand, problems) = Self::despite_problems::<S>(field, section, compiler)?;
+        if problems.is_empty() { Ok(stand) } else { Err(problems) }
+    }
+
+    /// The same, whatever is wrong with the section besides its shape: to try whether it is really wrong.
+    ///
+    /// # Errors
+    /// Where it does not even have the shape of such a section.
+    pub fn despite_problems<S: PolicySection + serde::de::DeserializeOwned>(
+        field: &str,
+        section: serde_json::Value,
+        mut compiler: Compiler,
+    ) -> Result<(Self, Problems), Problems> {
         // Through text, as a proxy reads it.
         let section: S = decode::from_json(section.to_string().as_bytes()).map_err(|mut problem| {
             let root = FieldPath::root().field(field);
@@ -127,16 +146,14 @@ impl Stand {
             Problems::from(problem)
         })?;
         let mut stages = section.compile(&FieldPath::root().field(field), &mut compiler);
-        if !compiler.problems.is_empty() {
-            return Err(compiler.problems);
-        }
         stages.sort_by_key(|stage| stage.position());
-        Ok(Self {
+        let stand = Self {
             stages,
             selectors: compiler.selectors.finish(),
             reasons: compiler.reasons,
             address: AddressConfig::default(),
-        })
+        };
+        Ok((stand, compiler.problems))
     }
 
     /// Asks all stages of the section, in order, about `request`.

@@ -1,4 +1,5 @@
 use super::config::{ClientMatch, Match};
+use super::members::{BitSet, Members};
 use super::path_pattern::PathPattern;
 use super::path_tree::PathTree;
 use super::value::ValueMatch;
@@ -12,6 +13,7 @@ use crate::network::{Cidr, NetworkSet};
 use crate::problem::{FieldPath, Problems};
 use crate::request::RequestView;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 /// A compiled `match` of one document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,26 +28,27 @@ impl SelectorId {
 #[derive(Debug, Default)]
 pub struct SelectorIndex {
     selectors: Vec<Selector>,
-    exact_hosts: HashMap<String, BitSet>,
-    below_hosts: Vec<(HostPattern, BitSet)>,
+    exact_hosts: HashMap<String, Members>,
+    /// By the end that a host must have, which begins with a dot.
+    below_hosts: HashMap<String, Members>,
     any_host: BitSet,
     paths: PathTree,
     any_path: BitSet,
-    methods: Vec<(String, BitSet)>,
+    methods: HashMap<String, Members>,
     any_method: BitSet,
     asks_client_address: bool,
 }
 
 /// What remains to ask of a request once host, path and method fit.
 #[derive(Debug, Default)]
-struct Selector {
+pub(super) struct Selector {
     patterns: Vec<PathPattern>,
-    named: Vec<SelectorId>,
+    pub(super) named: Vec<SelectorId>,
     headers: Vec<(HeaderName, ValueMatch)>,
     query: Vec<(String, ValueMatch)>,
     cookies: Vec<(String, ValueMatch)>,
-    client: Option<NetworkSet>,
-    not: Option<SelectorId>,
+    pub(super) client: Option<Rc<NetworkSet>>,
+    pub(super) not: Option<SelectorId>,
 }
 
 /// The selectors whose host, path and method fit a request. Reused from request to request.
@@ -60,20 +63,24 @@ impl SelectorIndex {
     pub fn find(&self, request: &RequestView<'_>, candidates: &mut Candidates) {
         let Candidates { fitting, of_path } = candidates;
         fitting.copy_from(&self.any_host);
-        if let Some(selectors) = self.exact_hosts.get(request.host()) {
-            fitting.add_all(selectors);
+        let host = request.host();
+        if let Some(selectors) = self.exact_hosts.get(host) {
+            selectors.add_to(fitting);
         }
-        for (pattern, selectors) in &self.below_hosts {
-            if pattern.matches(request.host()) {
-                fitting.add_all(selectors);
+        if !self.below_hosts.is_empty() {
+            // A host below `.example.com` is longer than that: a dot at its begin is no end of it.
+            for end in host.match_indices('.').filter_map(|(dot, _)| host.get(dot..).filter(|_| dot > 0)) {
+                if let Some(selectors) = self.below_hosts.get(end) {
+                    selectors.add_to(fitting);
+                }
             }
         }
         of_path.copy_from(&self.any_path);
         self.paths.walk(request.path(), &mut |selector| of_path.add(selector));
         fitting.keep_only(of_path);
         of_path.copy_from(&self.any_method);
-        if let Some((_, selectors)) = self.methods.iter().find(|(method, _)| method == request.method()) {
-            of_path.add_all(selectors);
+        if let Some(selectors) = self.methods.get(request.method()) {
+            selectors.add_to(of_path);
         }
         fitting.keep_only(of_path);
     }
@@ -124,11 +131,17 @@ impl SelectorIndex {
 #[derive(Debug)]
 pub struct SelectorBuilder {
     index: SelectorIndex,
-    known: HashMap<Match, SelectorId>,
+    known: HashMap<Rc<Match>, SelectorId>,
+    /// What each selector was compiled from.
+    sources: Vec<Rc<Match>>,
+    /// Sets of networks that several selectors may share.
+    networks: HashMap<ClientMatch, Rc<NetworkSet>>,
     definitions: OrderedMap<Name, Match>,
     ip_lists: HashMap<Name, Vec<Cidr>>,
     /// Named matches that are being compiled, to find circles.
     open: Vec<Name>,
+    /// Headers that sections write themselves, and which.
+    written: HashMap<HeaderName, &'static str>,
 }
 
 impl SelectorBuilder {
@@ -137,7 +150,16 @@ impl SelectorBuilder {
         let mut index = SelectorIndex::default();
         // SelectorId::EVERY.
         index.selectors.push(Selector::default());
-        Self { index, known: HashMap::new(), definitions, ip_lists, open: Vec::new() }
+        Self {
+            index,
+            known: HashMap::new(),
+            sources: vec![Rc::new(Match::default())],
+            networks: HashMap::new(),
+            definitions,
+            ip_lists,
+            open: Vec::new(),
+            written: HashMap::new(),
+        }
     }
 
     /// Compiles a rule's `match`, which stands at `path`; none is every request.
@@ -176,12 +198,36 @@ impl SelectorBuilder {
         for (position, method) in wanted.methods.iter().flatten().enumerate() {
             self.check_method(method, &path.field("methods").index(position), problems);
         }
+        self.check_values(wanted, path, problems);
         let id = SelectorId(u32::try_from(self.index.selectors.len()).unwrap_or(u32::MAX));
         self.index.asks_client_address |= selector.client.is_some();
         self.index.selectors.push(selector);
         self.enter(wanted, id.0);
-        self.known.insert(wanted.clone(), id);
+        let source = Rc::new(wanted.clone());
+        self.sources.push(Rc::clone(&source));
+        self.known.insert(source, id);
+        self.check_possible(id, path, problems);
         id
+    }
+
+    /// Notes that a section writes a header itself: before that, it is the client's own word.
+    pub fn note_written(&mut self, name: HeaderName, section: &'static str) {
+        self.written.entry(name).or_insert(section);
+    }
+
+    /// The section that writes this header itself.
+    pub(super) fn written_by(&self, name: &HeaderName) -> Option<&'static str> {
+        self.written.get(name).copied()
+    }
+
+    /// What a selector asks for besides host, path and method.
+    pub(super) fn compiled(&self, id: SelectorId) -> Option<&Selector> {
+        self.index.selectors.get(id.0 as usize)
+    }
+
+    /// The `match` that a selector was compiled from.
+    pub(super) fn source(&self, id: SelectorId) -> Option<&Match> {
+        self.sources.get(id.0 as usize).map(AsRef::as_ref)
     }
 
     /// Compiles a named match of `definitions`; `None`, and a problem, if there is none of that name.
@@ -226,7 +272,15 @@ impl SelectorBuilder {
         names.filter_map(|(position, name)| self.named_one(name, &path.index(position), problems)).collect()
     }
 
-    fn networks(&self, client: &ClientMatch, path: &FieldPath, problems: &mut Problems) -> NetworkSet {
+    fn networks(
+        &mut self,
+        client: &ClientMatch,
+        path: &FieldPath,
+        problems: &mut Problems,
+    ) -> Rc<NetworkSet> {
+        if let Some(known) = self.networks.get(client) {
+            return Rc::clone(known);
+        }
         let mut cidrs: Vec<Cidr> = client.cidrs.iter().flatten().copied().collect();
         for (position, name) in client.ip_lists.iter().flatten().enumerate() {
             match self.ip_lists.get(name) {
@@ -245,7 +299,9 @@ impl SelectorBuilder {
         if client.cidrs.is_none() && client.ip_lists.is_none() {
             problems.report(path, "names neither `cidrs` nor `ipLists`: this never matches");
         }
-        NetworkSet::new(&cidrs)
+        let set = Rc::new(NetworkSet::new(&cidrs));
+        self.networks.insert(client.clone(), Rc::clone(&set));
+        set
     }
 
     fn check_method(&self, method: &str, path: &FieldPath, problems: &mut Problems) {
@@ -272,7 +328,9 @@ impl SelectorBuilder {
                         HostPattern::Exact(host) => {
                             self.index.exact_hosts.entry(host.clone()).or_default().add(id)
                         }
-                        HostPattern::Below(_) => entry(&mut self.index.below_hosts, host).add(id),
+                        HostPattern::Below(end) => {
+                            self.index.below_hosts.entry(end.clone()).or_default().add(id)
+                        }
                     }
                 }
             }
@@ -283,60 +341,9 @@ impl SelectorBuilder {
         }
         match &wanted.methods {
             None => self.index.any_method.add(id),
-            Some(methods) => methods.iter().for_each(|method| entry(&mut self.index.methods, method).add(id)),
-        }
-    }
-}
-
-fn entry<'l, K: PartialEq + Clone, V: Default>(list: &'l mut Vec<(K, V)>, key: &K) -> &'l mut V {
-    let position = list.iter().position(|(known, _)| known == key).unwrap_or_else(|| {
-        list.push((key.clone(), V::default()));
-        list.len().saturating_sub(1)
-    });
-    // The position was just found or made.
-    #[allow(clippy::indexing_slicing)]
-    &mut list[position].1
-}
-
-/// A set of selectors, a bit each.
-#[derive(Clone, Debug, Default)]
-struct BitSet {
-    words: Vec<u64>,
-}
-
-impl BitSet {
-    fn add(&mut self, bit: u32) {
-        let word = bit as usize / 64;
-        if self.words.len() <= word {
-            self.words.resize(word.saturating_add(1), 0);
-        }
-        if let Some(word) = self.words.get_mut(word) {
-            *word |= 1 << (bit % 64);
-        }
-    }
-
-    fn has(&self, bit: u32) -> bool {
-        self.words.get(bit as usize / 64).is_some_and(|word| word & (1 << (bit % 64)) != 0)
-    }
-
-    fn copy_from(&mut self, other: &Self) {
-        self.words.clear();
-        self.words.extend_from_slice(&other.words);
-    }
-
-    fn add_all(&mut self, other: &Self) {
-        if self.words.len() < other.words.len() {
-            self.words.resize(other.words.len(), 0);
-        }
-        for (word, more) in self.words.iter_mut().zip(&other.words) {
-            *word |= more;
-        }
-    }
-
-    fn keep_only(&mut self, other: &Self) {
-        self.words.truncate(other.words.len());
-        for (word, kept) in self.words.iter_mut().zip(&other.words) {
-            *word &= kept;
+            Some(methods) => methods
+                .iter()
+                .for_each(|method| self.index.methods.entry(method.clone()).or_default().add(id)),
         }
     }
 }

@@ -145,6 +145,41 @@ fn wrong_matches_are_problems_with_their_path() {
         (json!({ "client": {} }), "match.client: names neither"),
         (json!({ "methods": ["get"] }), "match.methods[0]: `get` never matches"),
         (json!({ "not": {} }), "match.not: an empty `not`"),
+        (
+            json!({ "headers": { "Host": "a" } }),
+            "match.headers.host: never matches: `host` never reaches a filter",
+        ),
+        (json!({ "not": { "headers": { "host": "a" } } }), "match.not.headers.host: never matches"),
+        (
+            json!({ "headers": { "keep-alive": { "present": false } } }),
+            "match.headers.keep-alive: always holds",
+        ),
+        (
+            json!({ "headers": { "transfer-encoding": "chunked" } }),
+            "`transfer-encoding` never reaches a filter",
+        ),
+        (json!({ "headers": { "x": "a " } }), "match.headers.x: \"a \" never matches: blanks around"),
+        (json!({ "headers": { "x": { "prefix": " a" } } }), "match.headers.x: \" a\" never matches"),
+        (json!({ "headers": { "x": { "suffix": "\ta\t" } } }), "never matches: blanks around"),
+        (
+            json!({ "headers": { "x": ["a", "b\n"] } }),
+            "never matches: no header may hold a control character",
+        ),
+        (
+            json!({ "headers": { "x": { "exact": "a", "prefix": "b" } } }),
+            "match.headers.x: never matches: no value of `exact`",
+        ),
+        (
+            json!({ "query": { "x": { "exact": ["a", "b"], "contains": "c" } } }),
+            "match.query.x: never matches",
+        ),
+        (json!({ "cookies": { "a=b": "c" } }), "match.cookies.a=b: \"a=b\" never matches"),
+        (json!({ "cookies": { "a": "b;c" } }), "match.cookies.a: \"b;c\" never matches"),
+        (json!({ "paths": "/a/b", "not": { "paths": "/a/**" } }), "match: never matches: `not` excludes all"),
+        (
+            json!({ "use": "orders", "hosts": "other.example.com" }),
+            "match: never matches: no request meets both",
+        ),
         (json!({ "use": ["loop"] }), "the match `loop` uses itself"),
     ] {
         let (mut builder, mut problems) = (builder(), Problems::default());
@@ -158,6 +193,8 @@ fn wrong_matches_are_problems_with_their_path() {
         (r#"{"headers":{"a":{}}}"#, "no condition is given"),
         (r#"{"headers":{"a":{"present":false,"exact":"x"}}}"#, "never matches"),
         (r#"{"headers":{"a b":"x"}}"#, "not a header name"),
+        (r#"{"headers":{":path":"/x"}}"#, "is a pseudo-header"),
+        (r#"{"hosts":"*"}"#, "leave `hosts` out for every host"),
     ] {
         let error = from_json::<Match>(json.as_bytes()).unwrap_err().to_string();
         assert!(error.contains(expected), "{json}: {error}");
@@ -173,4 +210,37 @@ fn equal_matches_share_a_selector() {
     assert_eq!(builder.compile(Some(&wanted), &path, &mut problems), first);
     assert_eq!(builder.compile(None, &path, &mut problems), SelectorId::EVERY);
     assert_eq!(builder.compile(Some(&Match::default()), &path, &mut problems), SelectorId::EVERY);
+}
+
+#[test]
+fn conditions_that_may_not_be_meant_are_warnings() {
+    for (wanted, expected) in [
+        (
+            json!({ "headers": { "connection": "close" } }),
+            "match.headers.connection: Envoy removes `connection`",
+        ),
+        (json!({ "headers": { "te": "gzip" } }), "match.headers.te: Envoy removes `te`"),
+        (
+            json!({ "headers": { "cookie": { "contains": "a=b" } } }),
+            "match.headers.cookie: all cookies stand",
+        ),
+        (json!({ "headers": { "x-user": "admin" } }), "match.headers.x-user: `x-user` is written by `authn`"),
+        (json!({ "query": { "q": "a%20b" } }), "match.query.q: \"a%20b\" looks encoded"),
+        (json!({ "query": { "a%20b": "x" } }), "looks encoded"),
+        (
+            json!({ "query": { "q": "100%" }, "headers": { "x": { "contains": " a " }, "upgrade": { "present": false } } }),
+            "",
+        ),
+    ] {
+        let (mut builder, mut problems) = (builder(), Problems::default());
+        builder.note_written(crate::header::HeaderName::from_static("x-user"), "`authn`");
+        let wanted: Match = from_json(wanted.to_string().as_bytes()).unwrap();
+        builder.compile(Some(&wanted), &FieldPath::root().field("match"), &mut problems);
+        assert_eq!(problems.to_string(), "", "{wanted:?}");
+        let warnings: Vec<String> = problems.warnings().iter().map(ToString::to_string).collect();
+        assert!(
+            warnings.join("\n").contains(expected) && warnings.is_empty() == expected.is_empty(),
+            "{wanted:?}: {warnings:?}"
+        );
+    }
 }

@@ -1,3 +1,5 @@
+mod inclusion;
+
 use crate::list::OneOrMany;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::fmt;
