@@ -4,7 +4,6 @@ mod api_key;
 mod forwarded;
 mod jwt;
 
-use crate::budget::VerificationBudget;
 use crate::challenge::{Challenges, Scheme};
 use crate::config::{AuthnSection, Passing, ProviderConfig, Require, RuleConfig, SourceConfig};
 use crate::credential::CredentialSource;
@@ -12,6 +11,7 @@ use crate::failure::Failure;
 use crate::forward::IdentityHeaders;
 use crate::policy::{Authn, Provider, ProviderKind, Reasons, Requirement, Rule};
 use crate::token_cache::TokenCache;
+use crate::verifier::Verifier;
 use sluice_core::compile::{Compiler, PolicySection, Stage};
 use sluice_core::header::HeaderName;
 use sluice_core::list::OneOrMany;
@@ -91,7 +91,7 @@ impl AuthnSection {
             reasons: self.reasons(compiler),
             challenges,
             cache: RefCell::new(TokenCache::new(cache_size.min(MOST_CACHED), compiler.seed)),
-            budget: VerificationBudget::new(budget),
+            verifier: Verifier::new(budget, compiler.seed),
             shadow: self.shadow,
             providers,
         })

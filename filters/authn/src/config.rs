@@ -29,7 +29,9 @@ pub struct AuthnSection {
     pub realm: Option<String>,
     /// Tokens that have been verified, remembered so that repeats cost no crypto.
     pub cache: CacheConfig,
-    /// How many signatures a worker verifies at most, whoever sends them; more are answered with 503. Default `1000/s`.
+    /// What a worker spends at most on verifying signatures, in units of 50 µs: RS256 and ES256 take one, slower algorithms and longer keys
+    /// more. Bad tokens of one source (IPv4 address, IPv6 prefix of 64 bits) get a tenth of it, all sources of forged tokens together a
+    /// half. What is over it is answered with 503. Default `1000/s`.
     pub budget: Option<Rate>,
     /// Decides, counts and logs, but refuses nobody: what would be refused goes on without an identity.
     pub shadow: bool,

@@ -45,6 +45,8 @@ pub enum Failure {
     ApiKeyExpired,
     /// The worker has verified as many signatures as it may for now.
     BudgetExhausted,
+    /// Bad tokens from the same source have cost as much as one source may for now.
+    SourceBudgetExhausted,
     /// The same credential twice, or in two places.
     CredentialRepeated,
 }
@@ -60,7 +62,7 @@ pub enum ErrorCode {
 
 impl Failure {
     /// All of them.
-    pub const ALL: [Failure; 22] = [
+    pub const ALL: [Failure; 23] = [
         Self::NoRule,
         Self::Missing,
         Self::IssuerMismatch,
@@ -82,6 +84,7 @@ impl Failure {
         Self::ApiKeyNotYetValid,
         Self::ApiKeyExpired,
         Self::BudgetExhausted,
+        Self::SourceBudgetExhausted,
         Self::CredentialRepeated,
     ];
 
@@ -101,6 +104,7 @@ impl Failure {
             Self::UnknownKey => "unknown_key",
             Self::SignatureInvalid => "signature_invalid",
             Self::BudgetExhausted => "verification_budget_exhausted",
+            Self::SourceBudgetExhausted => "source_budget_exhausted",
             Self::AudienceMismatch => "audience_mismatch",
             Self::ExpiryMissing => "expiry_missing",
             Self::PrincipalMissing => "principal_missing",
@@ -118,7 +122,7 @@ impl Failure {
         match self {
             // RFC 6750 §3.1: `invalid_request` is a 400.
             Self::CredentialRepeated => 400,
-            Self::BudgetExhausted => 503,
+            Self::BudgetExhausted | Self::SourceBudgetExhausted => 503,
             _ => 401,
         }
     }
@@ -127,7 +131,7 @@ impl Failure {
     /// credential's fault.
     pub const fn error(self) -> Option<ErrorCode> {
         match self {
-            Self::NoRule | Self::Missing | Self::BudgetExhausted => None,
+            Self::NoRule | Self::Missing | Self::BudgetExhausted | Self::SourceBudgetExhausted => None,
             Self::CredentialRepeated => Some(ErrorCode::InvalidRequest),
             _ => Some(ErrorCode::InvalidToken),
         }
@@ -149,6 +153,7 @@ impl Failure {
             Self::UnknownKey => "The token's key is not known",
             Self::SignatureInvalid => "The token's signature is not valid",
             Self::BudgetExhausted => "Too many tokens are being verified; try again",
+            Self::SourceBudgetExhausted => "Too many bad tokens have come from this address; try again",
             Self::AudienceMismatch => "The token is for another audience",
             Self::ExpiryMissing => "The token does not expire",
             Self::PrincipalMissing => "The token does not name its subject",

@@ -7,6 +7,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use sluice_core::problem::quoted_list;
 use sluice_core::variable::{Variable, VariableName, Variables};
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -22,16 +23,16 @@ pub struct JwkSet {
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Jwk {
-    /// The key's type: `RSA`, `EC`, `OKP` or `oct`.
+    /// The key's type: `RSA`, `EC`, `OKP` or `oct`. Keys of other types are left out, with a warning.
     pub kty: String,
     /// The key's id.
     pub kid: Option<String>,
     /// The one algorithm that it is for.
     pub alg: Option<String>,
-    /// `sig`; keys of other uses, such as `enc`, are left out.
+    /// `sig`; keys of other uses, such as `enc`, are left out, with a warning.
     #[serde(rename = "use")]
     pub public_key_use: Option<String>,
-    /// What it is for; keys that are not for `verify` are left out.
+    /// What it is for; keys that are not for `verify` are left out, with a warning.
     pub key_ops: Option<Vec<String>>,
     /// The curve of an `EC` or `OKP` key: `P-256`, `P-384`, `Ed25519`.
     pub crv: Option<String>,
@@ -60,6 +61,18 @@ pub struct Jwk {
     qi: Option<IgnoredAny>,
     #[cfg_attr(feature = "schema", schemars(skip))]
     oth: Option<IgnoredAny>,
+    /// That of the type `AKP`, which is for algorithms that are newer than this code.
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    r#priv: Option<IgnoredAny>,
+}
+
+/// What becomes of a JWK.
+#[derive(Debug)]
+pub enum Imported {
+    /// A key to verify with.
+    Key(VerificationKey),
+    /// A key that tokens can't be verified with here. A set may hold it (RFC 7517 §5): it is left out.
+    Unusable(JwkProblem),
 }
 
 /// What is wrong with a JWK.
@@ -72,52 +85,83 @@ pub struct JwkProblem {
 }
 
 impl Jwk {
-    /// The key with what it may verify: what fits its type, curve and size, is what its `alg` says, and is `accepted`. `None` for a
-    /// key of another use, and for one that verifies nothing that is accepted.
+    /// The key with what it may verify: what fits its type, curve and size, is what its `alg` says, and is `accepted`.
+    ///
+    /// Keys that are in a set for others, or for later, are [unusable](Imported::Unusable): of a type, curve, size or `alg` that is not
+    /// supported, for another use, or for algorithms that are not accepted.
     ///
     /// # Errors
-    /// [`JwkProblem`]: not a key that could verify anything, or a private one.
-    pub fn import(
-        &self,
-        accepted: AlgorithmSet,
-        variables: Variables,
-    ) -> Result<Option<VerificationKey>, JwkProblem> {
+    /// [`JwkProblem`]: a private key, or one of a known type that is no key or contradicts itself.
+    pub fn import(&self, accepted: AlgorithmSet, variables: Variables) -> Result<Imported, JwkProblem> {
         if let Some(member) = self.private_member() {
             return Err(problem(
                 member,
                 "part of a private key: whoever reads the document could sign. Write the public key alone, and replace this one",
             ));
         }
-        if !self.is_for_verification() {
-            return Ok(None);
+        if let Some(unusable) = self.other_use().or_else(|| self.unsupported()) {
+            return Ok(Imported::Unusable(unusable));
         }
         let material = self.material(variables)?;
         let fitting = material.fitting();
-        let meant = match &self.alg {
+        let meant = match self.alg.as_deref().and_then(Algorithm::named) {
             None => fitting,
-            Some(name) => {
-                let algorithm = Algorithm::named(name);
-                let Some(algorithm) = algorithm.filter(|algorithm| fitting.has(*algorithm)) else {
-                    return Err(problem(
-                        "alg",
-                        format!("`{name}` does not fit this key, which fits {fitting}"),
-                    ));
-                };
-                [algorithm].into_iter().collect()
+            Some(algorithm) if fitting.has(algorithm) => [algorithm].into_iter().collect(),
+            Some(algorithm) => {
+                let message = format!("`{algorithm}` does not fit this key, which fits {fitting}");
+                return Err(problem("alg", message));
             }
         };
         let algorithms = meant.and(accepted);
         if algorithms.is_empty() {
-            return Ok(None);
+            let message = format!(
+                "it verifies {meant}, and {accepted} are accepted: slow algorithms only where `algorithms` names them"
+            );
+            return Ok(Imported::Unusable(problem("alg", message)));
         }
-        Ok(Some(VerificationKey { id: self.kid.clone().filter(|id| !id.is_empty()), algorithms, material }))
+        let id = self.kid.clone().filter(|id| !id.is_empty());
+        Ok(Imported::Key(VerificationKey::new(id, algorithms, material)))
     }
 
-    /// Whether `use` and `key_ops` (RFC 7517 §4.2, §4.3) let it verify signatures.
-    pub fn is_for_verification(&self) -> bool {
-        let for_signatures = self.public_key_use.as_deref().is_none_or(|purpose| purpose == "sig");
-        let verifies = |operations: &Vec<String>| operations.iter().any(|operation| operation == "verify");
-        for_signatures && self.key_ops.as_ref().is_none_or(verifies)
+    /// Why keys of this kind are not supported. An `oct` key always is: its secret was written for us.
+    fn unsupported(&self) -> Option<JwkProblem> {
+        let member = |name, value: &Option<String>, known: &[&str]| {
+            let value = value.as_deref().filter(|value| !known.contains(value))?;
+            let verb = if known.len() == 1 { "is" } else { "are" };
+            let known = quoted_list(known.iter().copied());
+            Some(problem(name, format!("`{value}` is not supported; there {verb} {known}")))
+        };
+        match self.kty.as_str() {
+            "RSA" => self.unsupported_rsa(),
+            "EC" => member("crv", &self.crv, &["P-256", "P-384"]),
+            "OKP" => member("crv", &self.crv, &["Ed25519"]),
+            "oct" => None,
+            _ => member("kty", &Some(self.kty.clone()), &["RSA", "EC", "OKP", "oct"]),
+        }
+        .or_else(|| {
+            let unknown = self.alg.as_deref().filter(|name| Algorithm::named(name).is_none())?;
+            Some(problem("alg", format!("`{unknown}` is not a supported algorithm for signatures")))
+        })
+    }
+
+    fn unsupported_rsa(&self) -> Option<JwkProblem> {
+        // What can't be decoded is reported as that.
+        let number = |text: &Option<String>| URL_SAFE_NO_PAD.decode(text.as_deref()?).ok();
+        let message = KeyMaterial::unsupported_rsa(&number(&self.n)?, &number(&self.e)?)?;
+        Some(problem("n", message))
+    }
+
+    /// Why `use` or `key_ops` (RFC 7517 §4.2, §4.3) don't let it verify signatures.
+    fn other_use(&self) -> Option<JwkProblem> {
+        let (purpose, operations) = (self.public_key_use.as_deref(), self.key_ops.as_deref());
+        if let Some(purpose) = purpose.filter(|purpose| *purpose != "sig") {
+            return Some(problem(
+                "use",
+                format!("`{purpose}`: the key is not for signatures, which is `sig`"),
+            ));
+        }
+        let excluded = operations.is_some_and(|operations| operations.iter().all(|one| one != "verify"));
+        excluded.then(|| problem("key_ops", "the key is not for signatures: `verify` is not among them"))
     }
 
     fn material(&self, variables: Variables) -> Result<KeyMaterial, JwkProblem> {
@@ -132,10 +176,7 @@ impl Jwk {
                 match curve {
                     "P-256" => KeyMaterial::p256(&x, &y).map_err(|message| problem("x", message)),
                     "P-384" => KeyMaterial::p384(&x, &y).map_err(|message| problem("x", message)),
-                    other => Err(problem(
-                        "crv",
-                        format!("`{other}` is not accepted; there are `P-256` and `P-384`"),
-                    )),
+                    other => Err(problem("crv", format!("`{other}` is not supported"))),
                 }
             }
             "OKP" => match self.curve()? {
@@ -143,7 +184,7 @@ impl Jwk {
                     let x = decode("x", self.x.as_deref())?;
                     KeyMaterial::ed25519(&x).map_err(|message| problem("x", message))
                 }
-                other => Err(problem("crv", format!("`{other}` is not accepted; there is `Ed25519`"))),
+                other => Err(problem("crv", format!("`{other}` is not supported"))),
             },
             "oct" => {
                 let secret = match &self.k {
@@ -157,10 +198,7 @@ impl Jwk {
                 };
                 KeyMaterial::secret(secret).map_err(|message| problem("k", message))
             }
-            other => Err(problem(
-                "kty",
-                format!("`{other}` is not a type of key; there are `RSA`, `EC`, `OKP` and `oct`"),
-            )),
+            other => Err(problem("kty", format!("`{other}` is not supported"))),
         }
     }
 
@@ -177,6 +215,7 @@ impl Jwk {
             ("dq", &self.dq),
             ("qi", &self.qi),
             ("oth", &self.oth),
+            ("priv", &self.r#priv),
         ];
         members.iter().find(|(_, value)| value.is_some()).map(|(name, _)| *name)
     }

@@ -1,15 +1,16 @@
 //! JSON Web Tokens (RFC 7519) of one issuer.
 
-use crate::algorithm::Algorithm;
-use crate::budget::VerificationBudget;
 use crate::claims::ClaimRules;
 use crate::credential::CredentialSource;
 use crate::failure::Failure;
 use crate::forward;
 use crate::jws::Jws;
+use crate::key::Fingerprint;
 use crate::key_set::{KeySet, NoKey};
+use crate::verifier::{Signatures, Verifier};
 use serde_json::Value;
-use sluice_core::environment::{Environment, UnixTime};
+use sluice_core::environment::UnixTime;
+use sluice_core::exchange::Exchange;
 use sluice_core::header::{HeaderName, HeaderValue};
 use sluice_core::identity::{ClaimPath, Identity};
 use sluice_core::name::Name;
@@ -63,6 +64,8 @@ pub struct Verified {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Until when.
     pub until: UnixTime,
+    /// The key that signed it.
+    pub key: Fingerprint,
 }
 
 impl JwtProvider {
@@ -78,8 +81,9 @@ impl JwtProvider {
         provider: &Name,
         token: &[u8],
         jws: &Jws,
-        environment: &dyn Environment,
-        budget: &VerificationBudget,
+        signatures: &mut Signatures,
+        verifier: &Verifier,
+        exchange: &Exchange<'_>,
     ) -> Result<Verified, Failure> {
         if jws.issuer() != Some(&self.issuer) {
             return Err(Failure::IssuerMismatch);
@@ -87,9 +91,12 @@ impl JwtProvider {
         if !self.accepts_type(jws.media_type.as_deref()) {
             return Err(Failure::TypeMismatch);
         }
-        let now = environment.now();
-        self.verify_signature(token, jws, now, environment, budget)?;
-        let until = self.rules.check(&jws.claims, now)?;
+        let keys = self.keys.candidates(jws.key_id.as_deref(), jws.algorithm).map_err(|none| match none {
+            NoKey::AlgorithmNotAllowed => Failure::AlgorithmNotAllowed,
+            NoKey::Unknown => Failure::UnknownKey,
+        })?;
+        let key = verifier.signer(keys, token, jws, signatures, exchange)?;
+        let until = self.rules.check(&jws.claims, exchange.environment().now())?;
         let identity = self.mapping.identity(provider, &jws.claims)?;
         let mut headers = Vec::with_capacity(self.headers.len());
         for (name, claim) in &self.headers {
@@ -97,7 +104,7 @@ impl JwtProvider {
                 headers.push((name.clone(), value));
             }
         }
-        Ok(Verified { identity, headers, until })
+        Ok(Verified { identity, headers, until, key })
     }
 
     fn accepts_type(&self, media_type: Option<&str>) -> bool {
@@ -106,34 +113,6 @@ impl JwtProvider {
             Some(found) if self.types.is_empty() => TYPES.contains(&found),
             Some(found) => self.types.iter().any(|wanted| wanted == found),
         }
-    }
-
-    fn verify_signature(
-        &self,
-        token: &[u8],
-        jws: &Jws,
-        now: UnixTime,
-        environment: &dyn Environment,
-        budget: &VerificationBudget,
-    ) -> Result<(), Failure> {
-        let algorithm: Algorithm = jws.algorithm;
-        let keys = self.keys.candidates(jws.key_id.as_deref(), algorithm).map_err(|none| match none {
-            NoKey::AlgorithmNotAllowed => Failure::AlgorithmNotAllowed,
-            NoKey::Unknown => Failure::UnknownKey,
-        })?;
-        for key in keys {
-            // A signature of the wrong length is nobody's, and costs nobody anything.
-            if key.material.signature_length(algorithm) != Some(jws.signature.len()) {
-                continue;
-            }
-            if !budget.take(now) {
-                return Err(Failure::BudgetExhausted);
-            }
-            if key.material.verifies(algorithm, jws.signed(token), &jws.signature, environment) {
-                return Ok(());
-            }
-        }
-        Err(Failure::SignatureInvalid)
     }
 }
 

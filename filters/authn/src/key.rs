@@ -3,11 +3,13 @@
 
 use crate::algorithm::{Algorithm, AlgorithmSet, Hash};
 use crate::der;
+use crate::scalar::Sha256Digest;
 use jwt_simple::prelude::{
     ECDSAP256PublicKeyLike, ECDSAP384PublicKeyLike, ES256PublicKey, ES384PublicKey, Ed25519PublicKey,
     EdDSAPublicKeyLike, HS256Key, HS384Key, HS512Key, MACLike, RS256PublicKey, RSAPublicKeyLike,
 };
 use sluice_core::environment::{Environment, SignatureCheck};
+use std::cell::Cell;
 use std::fmt;
 use subtle::ConstantTimeEq;
 use superboring::hash::MessageDigest;
@@ -19,6 +21,9 @@ use superboring::sign::Verifier;
 /// there too.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=4096;
 
+/// A unit of the budget in microseconds.
+const UNIT: u64 = 50;
+
 /// A key with what it may verify.
 #[derive(Debug)]
 pub struct VerificationKey {
@@ -28,10 +33,20 @@ pub struct VerificationKey {
     pub algorithms: AlgorithmSet,
     /// The key itself.
     pub material: KeyMaterial,
+    /// What the key is known by: the same for every provider that has it.
+    pub fingerprint: Fingerprint,
 }
 
+/// What a key is known by: the SHA-256 of its type and its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint(Sha256Digest);
+
 /// A key by its type.
-pub struct KeyMaterial(Kind);
+pub struct KeyMaterial {
+    kind: Kind,
+    /// The host did not verify with this key when it was asked last: it has no such function, or refuses the key.
+    host_refuses: Cell<bool>,
+}
 
 enum Kind {
     Rsa { spki: Vec<u8>, modulus_length: usize, key: Box<RS256PublicKey> },
@@ -41,32 +56,58 @@ enum Kind {
     Secret(Vec<u8>),
 }
 
+// === impl VerificationKey ===
+
+impl VerificationKey {
+    /// A key that verifies `algorithms`.
+    pub fn new(id: Option<String>, algorithms: AlgorithmSet, material: KeyMaterial) -> Self {
+        Self { id, algorithms, fingerprint: material.fingerprint(), material }
+    }
+}
+
+// === impl Fingerprint ===
+
+impl Fingerprint {
+    /// Its bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        self.0.as_bytes()
+    }
+}
+
 // === impl KeyMaterial ===
 
 impl KeyMaterial {
+    const fn of(kind: Kind) -> Self {
+        Self { kind, host_refuses: Cell::new(false) }
+    }
+
     /// An RSA key; both numbers are big-endian.
     ///
     /// # Errors
     /// A sentence: too short, too long, or of another exponent than 65537.
     pub fn rsa(modulus: &[u8], exponent: &[u8]) -> Result<Self, String> {
+        if let Some(message) = Self::unsupported_rsa(modulus, exponent) {
+            return Err(message);
+        }
         let modulus = without_leading_zeros(modulus);
         let exponent = without_leading_zeros(exponent);
-        let unused = modulus.first().map_or(0, |first| first.leading_zeros() as usize);
-        let bits = modulus.len().saturating_mul(8).saturating_sub(unused);
-        if !RSA_BITS.contains(&bits) {
-            return Err(format!(
-                "an RSA key of {bits} bits; from {} to {} are accepted",
-                RSA_BITS.start(),
-                RSA_BITS.end()
-            ));
-        }
-        if exponent != [1, 0, 1] {
-            return Err("an RSA key whose exponent is not 65537 (`AQAB`)".to_owned());
-        }
         let key = RS256PublicKey::from_components(modulus, exponent)
             .map_err(|_| "not an RSA public key: its modulus is even".to_owned())?;
         let spki = der::rsa_public_key(modulus, exponent);
-        Ok(Self(Kind::Rsa { spki, modulus_length: modulus.len(), key: Box::new(key) }))
+        Ok(Self::of(Kind::Rsa { spki, modulus_length: modulus.len(), key: Box::new(key) }))
+    }
+
+    /// Why RSA keys of these numbers, whatever they are, are not supported: too short, too long, or of another exponent than 65537.
+    pub fn unsupported_rsa(modulus: &[u8], exponent: &[u8]) -> Option<String> {
+        let modulus = without_leading_zeros(modulus);
+        let unused = modulus.first().map_or(0, |first| first.leading_zeros() as usize);
+        let bits = modulus.len().saturating_mul(8).saturating_sub(unused);
+        if !RSA_BITS.contains(&bits) {
+            let (least, most) = (RSA_BITS.start(), RSA_BITS.end());
+            return Some(format!("an RSA key of {bits} bits; from {least} to {most} are supported"));
+        }
+        let exponent = without_leading_zeros(exponent);
+        (exponent != [1, 0, 1]).then(|| "an RSA key whose exponent is not 65537 (`AQAB`)".to_owned())
     }
 
     /// A key on P-256 with these coordinates, both of 32 bytes.
@@ -76,7 +117,7 @@ impl KeyMaterial {
     pub fn p256(x: &[u8], y: &[u8]) -> Result<Self, String> {
         let point = uncompressed(x, y, 32)?;
         let key = ES256PublicKey::from_bytes(&point).map_err(|_| "no point of P-256".to_owned())?;
-        Ok(Self(Kind::P256 { spki: der::p256_public_key(&point), key }))
+        Ok(Self::of(Kind::P256 { spki: der::p256_public_key(&point), key }))
     }
 
     /// A key on P-384 with these coordinates, both of 48 bytes.
@@ -86,7 +127,7 @@ impl KeyMaterial {
     pub fn p384(x: &[u8], y: &[u8]) -> Result<Self, String> {
         let point = uncompressed(x, y, 48)?;
         let key = ES384PublicKey::from_bytes(&point).map_err(|_| "no point of P-384".to_owned())?;
-        Ok(Self(Kind::P384 { spki: der::p384_public_key(&point), key }))
+        Ok(Self::of(Kind::P384 { spki: der::p384_public_key(&point), key }))
     }
 
     /// An Ed25519 key.
@@ -96,7 +137,7 @@ impl KeyMaterial {
     pub fn ed25519(x: &[u8]) -> Result<Self, String> {
         let key = Ed25519PublicKey::from_bytes(x)
             .map_err(|_| "no public key of Ed25519, or a weak one".to_owned())?;
-        Ok(Self(Kind::Ed25519(key)))
+        Ok(Self::of(Kind::Ed25519(key)))
     }
 
     /// A shared secret.
@@ -111,7 +152,7 @@ impl KeyMaterial {
                 bytes.len()
             ));
         }
-        Ok(Self(Kind::Secret(bytes)))
+        Ok(Self::of(Kind::Secret(bytes)))
     }
 
     /// The algorithms that fit the key's type, curve and size.
@@ -122,7 +163,7 @@ impl KeyMaterial {
     /// How long a signature is in bytes; `None` where the algorithm does not fit the key.
     pub fn signature_length(&self, algorithm: Algorithm) -> Option<usize> {
         use Algorithm::{EdDsa, Es256, Es384, Hs256, Hs384, Hs512, Ps256, Ps384, Ps512, Rs256, Rs384, Rs512};
-        match (&self.0, algorithm) {
+        match (&self.kind, algorithm) {
             (Kind::Rsa { modulus_length, .. }, Rs256 | Rs384 | Rs512 | Ps256 | Ps384 | Ps512) => {
                 Some(*modulus_length)
             }
@@ -134,6 +175,52 @@ impl KeyMaterial {
             }
             _ => None,
         }
+    }
+
+    /// What a verification takes of the budget, in units of 50 µs of a worker's time: measured (docs/policies/authentication.md), rounded
+    /// up, and at least one. What the host can verify is cheap. RSA takes time with the square of the key's length.
+    pub fn cost(&self, algorithm: Algorithm) -> u64 {
+        let by_host = !self.host_refuses.get();
+        match &self.kind {
+            Kind::Rsa { modulus_length, .. } => {
+                let microseconds = match algorithm {
+                    Algorithm::Rs256 | Algorithm::Rs384 | Algorithm::Rs512 if by_host => 23,
+                    Algorithm::Rs256 | Algorithm::Rs384 | Algorithm::Rs512 => 703,
+                    _ => 1_100,
+                };
+                let length = u64::try_from(*modulus_length).unwrap_or(u64::MAX);
+                let scaled = length.saturating_mul(length).saturating_mul(microseconds);
+                // Measured with keys of 2048 bits.
+                scaled.div_ceil(256 * 256 * UNIT)
+            }
+            Kind::P256 { .. } => {
+                if by_host {
+                    1
+                } else {
+                    20
+                }
+            }
+            Kind::P384 { .. } => {
+                if by_host {
+                    9
+                } else {
+                    60
+                }
+            }
+            Kind::Ed25519(_) => 5,
+            Kind::Secret(_) => 1,
+        }
+    }
+
+    /// What the key is known by.
+    pub fn fingerprint(&self) -> Fingerprint {
+        let (kind, bytes): (&[u8], &[u8]) = match &self.kind {
+            Kind::Rsa { spki, .. } => (b"RSA ", spki),
+            Kind::P256 { spki, .. } | Kind::P384 { spki, .. } => (b"EC ", spki),
+            Kind::Ed25519(key) => (b"Ed25519 ", key.public_key().as_ref().as_ref()),
+            Kind::Secret(secret) => (b"oct ", secret),
+        };
+        Fingerprint(Sha256Digest::of(&[kind, bytes].concat()))
     }
 
     /// Whether `signature` is this key's for `message`. By the host where it can (RSA with PKCS#1 v1.5, ECDSA), by ourselves
@@ -150,9 +237,12 @@ impl KeyMaterial {
         }
         let host = |public_key: &[u8], signature: &[u8]| {
             let hash = algorithm.hash()?.name();
-            environment.verify_signature(&SignatureCheck { hash, public_key, signature, message }).ok()
+            let check = SignatureCheck { hash, public_key, signature, message };
+            let verified = environment.verify_signature(&check).ok();
+            self.host_refuses.set(verified.is_none());
+            verified
         };
-        match &self.0 {
+        match &self.kind {
             Kind::Rsa { spki, key, .. } => match algorithm {
                 Algorithm::Rs256 | Algorithm::Rs384 | Algorithm::Rs512 => host(spki, signature)
                     .unwrap_or_else(|| verify_rsa(key, algorithm, Padding::PKCS1, message, signature)),
@@ -178,7 +268,7 @@ impl KeyMaterial {
 
 impl fmt::Debug for KeyMaterial {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match &self.0 {
+        out.write_str(match &self.kind {
             Kind::Rsa { .. } => "RSA",
             Kind::P256 { .. } => "P-256",
             Kind::P384 { .. } => "P-384",

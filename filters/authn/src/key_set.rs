@@ -3,9 +3,6 @@
 use crate::algorithm::{Algorithm, AlgorithmSet};
 use crate::key::VerificationKey;
 
-/// How many keys are tried for one token: a token without `kid` must not cost as many verifications as the issuer has keys.
-const MOST_TRIES: usize = 4;
-
 /// The keys of an issuer.
 #[derive(Debug, Default)]
 pub struct KeySet {
@@ -32,6 +29,17 @@ impl KeySet {
         self.keys.iter().fold(AlgorithmSet::default(), |set, key| set.or(key.algorithms))
     }
 
+    /// How many keys are tried for a token without `kid`, at most, and what that takes of the budget.
+    pub fn most_tries(&self) -> (usize, u64) {
+        let tries = |algorithm| {
+            let fitting = self.keys.iter().filter(move |key| key.algorithms.has(algorithm));
+            fitting.fold((0_usize, 0_u64), |(count, cost), key| {
+                (count.saturating_add(1), cost.saturating_add(key.material.cost(algorithm)))
+            })
+        };
+        self.algorithms().iter().map(tries).max().unwrap_or_default()
+    }
+
     /// The keys to try for a token of this `kid` and algorithm: those of the same `kid`, or without one; for a token without `kid` all.
     ///
     /// # Errors
@@ -51,7 +59,7 @@ impl KeySet {
             let known = self.keys.iter().any(|key| fits_id(&key));
             return Err(if known { NoKey::AlgorithmNotAllowed } else { NoKey::Unknown });
         }
-        Ok(fitting.take(MOST_TRIES))
+        Ok(fitting)
     }
 }
 

@@ -8,7 +8,8 @@
 //! | [`credential`] | where a credential is read from, and how it is taken out of the request |
 //! | [`jwt`], [`jws`], [`strict_json`], [`claims`] | a token: its provider, its form, its claims |
 //! | [`algorithm`], [`jwk`], [`key`], [`key_set`], [`der`] | signatures: what is bound to a key when it is read, and verification |
-//! | [`token_cache`], [`budget`] | what makes repeats free, and bounds what strangers can cost |
+//! | [`verifier`], [`budget`], [`source`] | each signature is verified once; what strangers and each source of bad tokens can cost |
+//! | [`token_cache`], [`forged_tokens`] | what makes repeats free |
 //! | [`api_key`], [`forwarded`] | the other two kinds of provider |
 //! | [`forward`] | what the service gets to know, and what clients may never send |
 //! | [`failure`], [`challenge`] | why a credential is refused, and how the client is told (RFC 6750 §3) |
@@ -26,6 +27,7 @@ pub mod config;
 pub mod credential;
 pub mod der;
 pub mod failure;
+pub mod forged_tokens;
 pub mod forward;
 pub mod forwarded;
 pub mod jwk;
@@ -35,9 +37,11 @@ pub mod key;
 pub mod key_set;
 pub mod policy;
 pub mod scalar;
+pub mod source;
 pub mod strict_json;
 #[cfg(test)]
 mod test_tokens;
 pub mod token_cache;
+pub mod verifier;
 
 pub use config::AuthnSection;

@@ -1,7 +1,6 @@
 //! The decision: which rule, which of its providers, and what is answered.
 
 use crate::api_key::ApiKeyProvider;
-use crate::budget::VerificationBudget;
 use crate::challenge::{Challenges, Scheme};
 use crate::credential::{CredentialSource, Found};
 use crate::failure::Failure;
@@ -10,6 +9,7 @@ use crate::forwarded::{Forwarded, ForwardedProvider};
 use crate::jws::Jws;
 use crate::jwt::JwtProvider;
 use crate::token_cache::{Remembered, TokenCache, TokenHash};
+use crate::verifier::{Signatures, Verifier};
 use sluice_core::compile::{Position, Stage};
 use sluice_core::exchange::Exchange;
 use sluice_core::header::{HeaderName, HeaderValue};
@@ -37,8 +37,8 @@ pub struct Authn {
     pub challenges: Challenges,
     /// Tokens verified before.
     pub cache: RefCell<TokenCache>,
-    /// How many signatures may be verified.
-    pub budget: VerificationBudget,
+    /// Verifies signatures, within the budget.
+    pub verifier: Verifier,
     /// Whether what is refused goes on all the same.
     pub shadow: bool,
 }
@@ -118,6 +118,7 @@ struct Presented<'r> {
     token: Cow<'r, [u8]>,
     hash: TokenHash,
     parsed: OnceCell<Result<Jws, Failure>>,
+    signatures: Signatures,
 }
 
 /// What the providers of a rule say of a request.
@@ -156,8 +157,9 @@ impl Stage for Authn {
         }
         let request_rules = self.rules.iter().filter(|rule| exchange.matches(rule.selector));
         let mut decided = None;
+        let mut presented = Vec::new();
         for rule in request_rules {
-            let proof = self.ask(rule, exchange);
+            let proof = self.ask(rule, &mut presented, exchange);
             if !rule.shadow {
                 decided = Some((rule, proof));
                 break;
@@ -168,6 +170,9 @@ impl Stage for Authn {
             } else {
                 exchange.note(|| "in shadow: it would let the request through".to_owned());
             }
+        }
+        for token in &presented {
+            self.verifier.settle(&token.signatures, exchange);
         }
         let Some((rule, proof)) = decided else {
             exchange.note(|| "no rule matches".to_owned());
@@ -197,18 +202,29 @@ impl Stage for Authn {
 
 impl Authn {
     /// Asks the providers of a rule that matches.
-    fn ask(&self, rule: &Rule, exchange: &Exchange<'_>) -> Proof<'_> {
+    fn ask<'r>(
+        &'r self,
+        rule: &Rule,
+        presented: &mut Vec<Presented<'r>>,
+        exchange: &Exchange<'r>,
+    ) -> Proof<'r> {
         exchange.note(|| format!("the rule `{}` matches", rule.name));
         match &rule.requirement {
             Requirement::None => Proof::Absent,
-            Requirement::Any(providers) | Requirement::Optional(providers) => self.prove(providers, exchange),
+            Requirement::Any(providers) | Requirement::Optional(providers) => {
+                self.prove(providers, presented, exchange)
+            }
         }
     }
 
-    /// Asks the providers in the rule's order; the first that accepts decides.
-    fn prove(&self, providers: &[usize], exchange: &Exchange<'_>) -> Proof<'_> {
+    /// Asks the providers in the rule's order; the first that accepts decides. `presented` are the tokens that have been looked at.
+    fn prove<'r>(
+        &'r self,
+        providers: &[usize],
+        presented: &mut Vec<Presented<'r>>,
+        exchange: &Exchange<'r>,
+    ) -> Proof<'r> {
         let request = exchange.request();
-        let mut presented: Option<Presented<'_>> = None;
         let mut refused: Option<(Failure, Scheme)> = None;
         for (position, provider) in
             providers.iter().filter_map(|position| Some((*position, self.providers.get(*position)?)))
@@ -221,13 +237,8 @@ impl Authn {
                         Answer::Refused(Failure::TokenTooLarge)
                     }
                     Found::Once(token) => {
-                        let token = match presented.take() {
-                            Some(known) if known.token == token => known,
-                            _ => self.present(token),
-                        };
-                        let answer = self.verify_token(position, provider, jwt, &token, exchange);
-                        presented = Some(token);
-                        answer
+                        let token = self.present(token, presented);
+                        self.verify_token(position, provider, jwt, token, exchange)
                     }
                 },
                 ProviderKind::ApiKey(keys) => match CredentialSource::read_all(&keys.sources, request) {
@@ -256,9 +267,21 @@ impl Authn {
         refused.map_or(Proof::Absent, |(failure, scheme)| Proof::Refused(failure, scheme))
     }
 
-    fn present<'r>(&self, token: Cow<'r, [u8]>) -> Presented<'r> {
-        let hash = self.cache.borrow().hash(&token);
-        Presented { token, hash, parsed: OnceCell::new() }
+    /// What is known of a token, which another provider may have looked at before.
+    fn present<'p, 'r>(
+        &self,
+        token: Cow<'r, [u8]>,
+        presented: &'p mut Vec<Presented<'r>>,
+    ) -> &'p mut Presented<'r> {
+        let known = presented.iter().position(|known| known.token == token).unwrap_or(presented.len());
+        if known == presented.len() {
+            let hash = self.cache.borrow().hash(&token);
+            let signatures = Signatures::default();
+            presented.push(Presented { token, hash, parsed: OnceCell::new(), signatures });
+        }
+        // It stands there already, or was just added there.
+        #[allow(clippy::indexing_slicing)]
+        &mut presented[known]
     }
 
     fn verify_token(
@@ -266,23 +289,23 @@ impl Authn {
         position: usize,
         provider: &Provider,
         jwt: &JwtProvider,
-        presented: &Presented<'_>,
+        presented: &mut Presented<'_>,
         exchange: &Exchange<'_>,
     ) -> Answer {
-        let environment = exchange.environment();
-        let Presented { token, hash, parsed } = presented;
-        match self.cache.borrow().find(token, *hash, position, environment.now()) {
+        let Presented { token, hash, parsed, signatures } = presented;
+        match self.cache.borrow().find(token, *hash, position, exchange.environment().now()) {
             Remembered::Accepted(accepted) => {
                 exchange.note(|| format!("`{}` has verified this token before", provider.name));
                 return Answer::Accepted(Rc::clone(accepted));
             }
             // A token is of one issuer: no need to read it again.
-            Remembered::ByProvider(other)
+            Remembered::Signed { provider: other, .. }
                 if self.issuer(other).is_some_and(|issuer| issuer != jwt.issuer) =>
             {
                 return Answer::Refused(Failure::IssuerMismatch);
             }
-            Remembered::ByProvider(_) | Remembered::Nothing => {}
+            Remembered::Signed { key, .. } => signatures.add(key, true),
+            Remembered::Nothing => {}
         }
         let jws = match parsed.get_or_init(|| Jws::parse(token)) {
             Ok(jws) => jws,
@@ -297,11 +320,13 @@ impl Authn {
                 jws.issuer().unwrap_or_default()
             )
         });
-        match jwt.verify(&provider.name, token, jws, environment, &self.budget) {
+        match jwt.verify(&provider.name, token, jws, signatures, &self.verifier, exchange) {
             Ok(verified) => {
+                signatures.accept();
                 let identity = Rc::new(verified.identity);
                 let accepted = Rc::new(Accepted { provider: position, identity, headers: verified.headers });
-                self.cache.borrow_mut().remember(token, *hash, Rc::clone(&accepted), verified.until);
+                let remembered = Rc::clone(&accepted);
+                self.cache.borrow_mut().remember(token, *hash, remembered, verified.key, verified.until);
                 Answer::Accepted(accepted)
             }
             Err(failure) => Answer::Refused(failure),
@@ -366,7 +391,7 @@ impl Authn {
             return self.pass(reason, exchange, mutations);
         }
         let mut reply = LocalReply::new(failure.status(), reason, failure.description());
-        if failure == Failure::BudgetExhausted {
+        if matches!(failure, Failure::BudgetExhausted | Failure::SourceBudgetExhausted) {
             let retry_after = HeaderName::from_static("retry-after");
             return Verdict::Respond(reply.with_header(retry_after, HeaderValue::from_number(1)));
         }

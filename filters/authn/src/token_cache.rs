@@ -4,6 +4,7 @@
 //! choose tokens that collide (the seed is secret), nor fill it (only genuine tokens get in). A set that is full forgets the entry that was not
 //! used for longest.
 
+use crate::key::Fingerprint;
 use crate::policy::Accepted;
 use siphasher::sip::SipHasher13;
 use sluice_core::environment::UnixTime;
@@ -26,6 +27,8 @@ struct Entry {
     hash: u64,
     token: Box<[u8]>,
     accepted: Rc<Accepted>,
+    /// The key that signed it.
+    key: Fingerprint,
     /// From when on it is no good.
     until: UnixTime,
     used: Cell<u64>,
@@ -39,8 +42,13 @@ pub struct TokenHash(u64);
 pub enum Remembered<'c> {
     /// The provider that was asked for accepted it.
     Accepted(&'c Rc<Accepted>),
-    /// Another provider accepted it.
-    ByProvider(usize),
+    /// It is signed with this key. Another provider accepted it, or the same, for which it is no good any more.
+    Signed {
+        /// The provider.
+        provider: usize,
+        /// The key.
+        key: Fingerprint,
+    },
     /// Nothing.
     Nothing,
 }
@@ -61,26 +69,34 @@ impl TokenCache {
     pub fn find(&self, token: &[u8], hash: TokenHash, provider: usize, now: UnixTime) -> Remembered<'_> {
         let mut remembered = Remembered::Nothing;
         for entry in self.set(hash).and_then(|set| self.sets.get(set)).into_iter().flatten() {
-            if entry.hash != hash.0 || entry.until <= now || *entry.token != *token {
+            if entry.hash != hash.0 || *entry.token != *token {
                 continue;
             }
-            if entry.accepted.provider == provider {
+            if entry.accepted.provider == provider && entry.until > now {
                 let use_number = self.uses.get().wrapping_add(1);
                 self.uses.set(use_number);
                 entry.used.set(use_number);
                 return Remembered::Accepted(&entry.accepted);
             }
-            remembered = Remembered::ByProvider(entry.accepted.provider);
+            remembered = Remembered::Signed { provider: entry.accepted.provider, key: entry.key };
         }
         remembered
     }
 
-    /// Remembers a token until it is no good any more.
-    pub fn remember(&mut self, token: &[u8], hash: TokenHash, accepted: Rc<Accepted>, until: UnixTime) {
+    /// Remembers a token that is signed with `key`, until it is no good any more.
+    pub fn remember(
+        &mut self,
+        token: &[u8],
+        hash: TokenHash,
+        accepted: Rc<Accepted>,
+        key: Fingerprint,
+        until: UnixTime,
+    ) {
         let Some(set) = self.set(hash).and_then(|set| self.sets.get_mut(set)) else { return };
         let use_number = self.uses.get().wrapping_add(1);
         self.uses.set(use_number);
-        let entry = Entry { hash: hash.0, token: token.into(), accepted, until, used: Cell::new(use_number) };
+        let entry =
+            Entry { hash: hash.0, token: token.into(), accepted, key, until, used: Cell::new(use_number) };
         if set.len() < PLACES {
             set.push(entry);
         } else if let Some(oldest) = set.iter_mut().min_by_key(|entry| entry.used.get()) {

@@ -4,9 +4,10 @@ use crate::claims::ClaimRules;
 use crate::config::{JwtConfig, KeySource};
 use crate::credential::CredentialSource;
 use crate::forward;
-use crate::jwk::JwkSet;
+use crate::jwk::{Imported, JwkSet};
 use crate::jws;
 use crate::jwt::{ClaimMapping, JwtProvider};
+use crate::key::VerificationKey;
 use crate::key_set::KeySet;
 use sluice_core::header::HeaderName;
 use sluice_core::identity::ClaimPath;
@@ -22,6 +23,8 @@ const MOST_CLOCK_SKEW: u64 = 3_600_000_000_000;
 const MAX_SIZE: u64 = 8 << 10;
 /// Envoy takes no more than 60 KiB of headers unless it is told to.
 const LARGEST_MAX_SIZE: u64 = 64 << 10;
+/// To try more keys than this for one token is worth a warning.
+const MANY_TRIES: usize = 4;
 
 impl JwtConfig {
     pub(super) fn compile(
@@ -104,17 +107,18 @@ impl JwtConfig {
             self.algorithms.as_ref().map(|list: &OneOrMany<_>| list.iter().copied().collect());
         let accepted = named.unwrap_or_else(AlgorithmSet::quick);
         let path_of_keys = path.field("keys").field("inline").field("keys");
-        let mut keys = Vec::new();
+        let mut keys: Vec<VerificationKey> = Vec::new();
+        let mut unusable = Vec::new();
         for (position, jwk) in set.keys.iter().enumerate() {
             let path = path_of_keys.index(position);
             match jwk.import(accepted, variables) {
-                Ok(Some(key)) => {
-                    let same = |known: &&crate::key::VerificationKey| {
+                Ok(Imported::Key(key)) => {
+                    let same = |known: &VerificationKey| {
                         known.id.is_some()
                             && known.id == key.id
                             && !known.algorithms.and(key.algorithms).is_empty()
                     };
-                    if keys.iter().any(|known| same(&known)) {
+                    if keys.iter().any(same) {
                         problems.report(
                             &path.field("kid"),
                             "an earlier key has this `kid` and verifies the same algorithm: which one is meant?",
@@ -122,17 +126,30 @@ impl JwtConfig {
                     }
                     keys.push(key);
                 }
-                Ok(None) if named.is_none() && jwk.is_for_verification() => problems.report(
-                    &path,
-                    "its algorithm is slow and accepted only where it is named: list it in `algorithms`",
-                ),
-                Ok(None) => {}
+                Ok(Imported::Unusable(problem)) => {
+                    unusable.push((path.field(problem.member), problem.message))
+                }
                 Err(problem) => problems.report(&path.field(problem.member), problem.message),
+            }
+        }
+        for (path, message) in unusable {
+            if keys.is_empty() {
+                problems.report(&path, message);
+            } else {
+                // RFC 7517 §5: what a set holds besides is no reason to refuse it.
+                problems.warn(&path, format!("the key is left out: {message}"));
             }
         }
         let keys = KeySet::new(keys);
         if problems.is_empty() && keys.algorithms().is_empty() {
             problems.report(&path_of_keys, format!("no key verifies {accepted}: no token could be accepted"));
+        }
+        let (tries, cost) = keys.most_tries();
+        if tries > MANY_TRIES {
+            let message = format!(
+                "a token without `kid` is tried with up to {tries} of these keys, which takes up to {cost} units of `authn.budget`; let the issuer write the `kid`"
+            );
+            problems.warn(&path_of_keys, message);
         }
         for (position, algorithm) in self.algorithms.iter().flatten().enumerate() {
             if problems.is_empty() && !keys.algorithms().has(*algorithm) {

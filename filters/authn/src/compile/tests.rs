@@ -95,14 +95,18 @@ fn every_mistake_is_named_with_its_field() {
         (with_jwt(json!({ "keys": { "discovery": {} } })), "jwt.keys"),
         (with_jwt(json!({ "keys": { "inline": { "keys": [] } } })), "keys.inline.keys: no key verifies"),
         (
-            with_jwt(json!({ "keys": { "inline": { "keys": [jwk("rsa"), jwk("p384")] } } })),
-            "authn.providers[0].jwt.keys.inline.keys[1]: its algorithm is slow",
+            with_jwt(json!({ "keys": { "inline": { "keys": [jwk("p384")] } } })),
+            "authn.providers[0].jwt.keys.inline.keys[0].alg: it verifies `ES384`, and `RS256`, `ES256`, `EdDSA` and `HS256` are accepted: slow",
         ),
         (
             with_jwt(
-                json!({ "keys": { "inline": { "keys": [jwk("rsa"), { "kty": "RSA", "n": "AQAB", "e": "AQAB" }] } } }),
+                json!({ "keys": { "inline": { "keys": [{ "kty": "RSA", "n": "AQAB", "e": "AQAB" }, { "kty": "AKP" }] } } }),
             ),
-            "authn.providers[0].jwt.keys.inline.keys[1].n: an RSA key of 17 bits",
+            "authn.providers[0].jwt.keys.inline.keys[0].n: an RSA key of 17 bits; from 2048 to 4096 are supported\nauthn.providers[0].jwt.keys.inline.keys[1].kty: `AKP` is not supported",
+        ),
+        (
+            with_jwt(json!({ "keys": { "inline": { "keys": [jwk("rsa"), { "kty": "RSA", "n": "%" }] } } })),
+            "authn.providers[0].jwt.keys.inline.keys[1].n: not Base64url",
         ),
         (
             with_jwt(
@@ -185,6 +189,56 @@ fn every_mistake_is_named_with_its_field() {
         let found = problems(section.clone());
         assert!(found.contains(expected), "{section}\n gave: {found}");
     }
+}
+
+/// The warnings of a section that is served.
+fn warnings(section: Value) -> Vec<String> {
+    let section: AuthnSection = serde_json::from_value(section).unwrap();
+    let mut compiler = Compiler::default();
+    section.compile(&FieldPath::root().field("authn"), &mut compiler);
+    assert!(compiler.problems.is_empty(), "{}", compiler.problems);
+    compiler.problems.take_warnings().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn keys_of_a_set_that_cannot_be_used_are_left_out_with_a_warning() {
+    let with =
+        |key: Value| warnings(with_jwt(json!({ "keys": { "inline": { "keys": [key, jwk("rsa")] } } })));
+    assert_eq!(with(jwk("p256")), [""; 0]);
+    for (key, expected) in [
+        (json!({ "kty": "AKP", "alg": "ML-DSA-44", "pub": "AA" }), "kty: the key is left out: `AKP` is not"),
+        (json!({ "kty": "EC", "crv": "P-521", "x": "AA", "y": "AA" }), "crv: the key is left out: `P-521`"),
+        (json!({ "kty": "RSA", "use": "enc", "n": "AA", "e": "AQAB" }), "use: the key is left out: `enc`"),
+        (json!({ "kty": "RSA", "key_ops": ["wrapKey"], "n": "AA", "e": "AQAB" }), "key_ops: the key is left"),
+        (json!({ "kty": "RSA", "n": "AQAB", "e": "AQAB" }), "n: the key is left out: an RSA key of 17 bits"),
+        (jwk("p384"), "alg: the key is left out: it verifies `ES384`"),
+    ] {
+        let found = with(key.clone());
+        let expected = format!("authn.providers[0].jwt.keys.inline.keys[0].{expected}");
+        assert!(found.len() == 1 && found[0].starts_with(&expected), "{key}\n gave: {found:?}");
+    }
+}
+
+#[test]
+fn many_keys_that_are_tried_for_one_token_are_a_warning() {
+    let set = |count: u8| {
+        let key = |number| {
+            let mut key = jwk("rsa");
+            key["kid"] = format!("k{number}").into();
+            key
+        };
+        let keys: Vec<Value> = (0..count).map(key).collect();
+        warnings(with_jwt(
+            json!({ "keys": { "inline": { "keys": keys } }, "algorithms": ["RS256", "PS256"] }),
+        ))
+    };
+    assert_eq!(set(4), [""; 0]);
+    assert_eq!(
+        set(5),
+        [
+            "authn.providers[0].jwt.keys.inline.keys: a token without `kid` is tried with up to 5 of these keys, which takes up to 110 units of `authn.budget`; let the issuer write the `kid`"
+        ]
+    );
 }
 
 #[test]

@@ -7,7 +7,9 @@ use sluice_core::fake::{FakeEnvironment, FakeRequest, Played, Stand};
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn stand(changes: Value) -> Stand {
-    Stand::new::<AuthnSection>("authn", json!({ "providers": [provider(changes)] })).unwrap()
+    // All bad tokens of a test are of one source.
+    let section = json!({ "providers": [provider(changes)], "budget": "1000000/s" });
+    Stand::new::<AuthnSection>("authn", section).unwrap()
 }
 
 fn bearer(token: &str) -> FakeRequest {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::jwk::Jwk;
+use crate::jwk::{Imported, Jwk};
 use crate::test_tokens::{decode, jwk, kid, sign};
 use serde_json::{Value, json};
 use sluice_core::fake::FakeEnvironment;
@@ -12,7 +12,10 @@ fn every_algorithm() -> AlgorithmSet {
 
 fn key(jwk: Value) -> KeyMaterial {
     let jwk: Jwk = serde_json::from_value(jwk).unwrap();
-    jwk.import(every_algorithm(), sluice_core::variable::of_this_process).unwrap().unwrap().material
+    match jwk.import(every_algorithm(), sluice_core::variable::of_this_process).unwrap() {
+        Imported::Key(key) => key.material,
+        Imported::Unusable(problem) => panic!("{problem:?}"),
+    }
 }
 
 fn verifies(key: &KeyMaterial, algorithm: Algorithm, message: &str, signature: &str) -> bool {
@@ -306,4 +309,42 @@ mod against_another_implementation {
         }
         panic!("not seen: {seen:?}");
     }
+}
+
+#[test]
+fn what_a_verification_costs_is_known_before() {
+    use Algorithm::{EdDsa, Es256, Es384, Hs256, Ps256, Rs256, Rs512};
+    let modulus = |length: usize| [vec![0xc5; length - 1], vec![1]].concat();
+    let long = KeyMaterial::rsa(&modulus(512), &[1, 0, 1]).unwrap();
+    let by_host = FakeEnvironment::default().with_host_crypto(true);
+    let by_us = FakeEnvironment::default();
+    for (kid, algorithm, host, module) in [
+        ("rsa", Rs256, 1, 15),
+        ("rsa", Rs512, 1, 15),
+        ("rsa", Ps256, 22, 22),
+        ("p256", Es256, 1, 20),
+        ("p384", Es384, 9, 60),
+        ("ed", EdDsa, 5, 5),
+        ("secret", Hs256, 1, 1),
+    ] {
+        let key = key(jwk(kid));
+        let signature = vec![1; key.signature_length(algorithm).unwrap()];
+        assert_eq!(key.cost(algorithm), host, "{algorithm} at first");
+        key.verifies(algorithm, b"message", &signature, &by_us);
+        assert_eq!(key.cost(algorithm), module, "{algorithm} in the module");
+        key.verifies(algorithm, b"message", &signature, &by_host);
+        assert_eq!(key.cost(algorithm), host, "{algorithm} by the host");
+    }
+    assert_eq!((long.cost(Rs256), long.cost(Ps256)), (2, 88));
+}
+
+#[test]
+fn a_key_is_known_by_its_type_and_bytes() {
+    let fingerprint = |kid| key(jwk(kid)).fingerprint();
+    let kids = ["rsa", "p256", "p384", "ed", "secret"];
+    for (position, kid) in kids.iter().enumerate() {
+        assert_eq!(fingerprint(kid), fingerprint(kid));
+        assert!(kids.iter().skip(position + 1).all(|other| fingerprint(other) != fingerprint(kid)), "{kid}");
+    }
+    assert!(!format!("{:?}", fingerprint("secret")).contains(char::is_numeric));
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::jwk::Jwk;
+use crate::jwk::{Imported, Jwk};
 use crate::test_tokens::jwk;
 use serde_json::{Value, json};
 #[cfg(target_arch = "wasm32")]
@@ -10,7 +10,10 @@ fn set(keys: &[(&str, Option<&str>)]) -> KeySet {
         let mut jwk = jwk(kid);
         jwk["kid"] = id.map_or(Value::Null, |id| json!(id));
         let jwk: Jwk = serde_json::from_value(jwk).unwrap();
-        jwk.import(AlgorithmSet::quick(), sluice_core::variable::of_this_process).unwrap().unwrap()
+        match jwk.import(AlgorithmSet::quick(), sluice_core::variable::of_this_process).unwrap() {
+            Imported::Key(key) => key,
+            Imported::Unusable(problem) => panic!("{problem:?}"),
+        }
     };
     KeySet::new(keys.iter().map(key).collect())
 }
@@ -41,7 +44,9 @@ fn a_kid_of_no_key_is_unknown_and_one_of_another_type_is_not_for_the_algorithm()
 }
 
 #[test]
-fn no_more_than_four_are_tried() {
+fn without_a_kid_all_are_tried() {
     let keys = set(&[("rsa", Some("a")); 9]);
-    assert_eq!(keys.candidates(None, Algorithm::Rs256).unwrap().count(), 4);
+    assert_eq!(keys.candidates(None, Algorithm::Rs256).unwrap().count(), 9);
+    assert_eq!(keys.most_tries(), (9, 9));
+    assert_eq!(KeySet::default().most_tries(), (0, 0));
 }

@@ -7,12 +7,16 @@ fn accepted(provider: usize) -> Rc<Accepted> {
     Rc::new(Accepted { provider, identity: Rc::new(Identity::default()), headers: Vec::new() })
 }
 
+fn key() -> Fingerprint {
+    crate::key::KeyMaterial::secret(vec![1; 32]).unwrap().fingerprint()
+}
+
 const LATER: UnixTime = UnixTime::from_seconds(100);
 const NOW: UnixTime = UnixTime::from_seconds(50);
 
 fn remember(cache: &mut TokenCache, token: &str, provider: usize, until: UnixTime) {
     let hash = cache.hash(token.as_bytes());
-    cache.remember(token.as_bytes(), hash, accepted(provider), until);
+    cache.remember(token.as_bytes(), hash, accepted(provider), key(), until);
 }
 
 fn knows(cache: &TokenCache, token: &str, provider: usize, now: UnixTime) -> bool {
@@ -31,14 +35,16 @@ fn a_token_is_remembered_for_the_provider_that_accepted_it_until_it_is_no_good()
     assert!(!knows(&cache, "tokem", 3, NOW));
     assert!(!knows(&cache, "token", 3, LATER), "its end is exclusive");
     let found = cache.find(b"token", cache.hash(b"token"), 4, NOW);
-    assert!(matches!(found, Remembered::ByProvider(3)));
+    assert!(matches!(found, Remembered::Signed { provider: 3, key: found } if found == key()));
+    let found = cache.find(b"token", cache.hash(b"token"), 3, LATER);
+    assert!(matches!(found, Remembered::Signed { provider: 3, .. }), "its signature stays good");
 }
 
 #[test]
 fn tokens_of_one_hash_are_told_apart() {
     let mut cache = TokenCache::new(16, 1);
     let hash = cache.hash(b"one");
-    cache.remember(b"one", hash, accepted(0), LATER);
+    cache.remember(b"one", hash, accepted(0), key(), LATER);
     assert!(matches!(cache.find(b"two", hash, 0, NOW), Remembered::Nothing));
 }
 
