@@ -322,14 +322,14 @@ impl Gateway {
         self.logged(path, "decision")
     }
 
-    /// A field of the access log of the latest request with that path.
+    /// A field of the access log of the latest request with that path. The log holds no query, so that of `path` is not looked at.
     ///
     /// # Panics
     /// If no request with that path is logged within three seconds.
     pub fn logged(&self, path: &str, field: &str) -> String {
         let entry = self
             .envoy
-            .access_log_entry(|entry| entry["path"] == path)
+            .access_log_entry(|entry| entry["path"] == path.split('?').next().unwrap_or(path))
             .unwrap_or_else(|e| panic!("{path}: {e}"));
         entry[field].as_str().map_or_else(|| entry[field].to_string(), str::to_owned)
     }

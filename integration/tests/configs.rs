@@ -175,3 +175,23 @@ fn no_committed_file_names_a_path_of_one_machine() {
         }
     }
 }
+
+#[test]
+fn no_access_log_that_we_ship_holds_a_query() {
+    let mut files: Vec<String> = Proxy::ALL.iter().map(|proxy| proxy.bootstrap().to_owned()).collect();
+    let more = [
+        "compose/edge.envoy.yaml",
+        "compose/orders.envoy.yaml",
+        "compose/inventory.envoy.yaml",
+        "istio/mesh-config.yaml",
+    ];
+    files.extend(more.map(|file| format!("envoy-configs/{file}")));
+    for file in files {
+        let text = read(&file);
+        assert!(text.contains("%PATH(NQ:"), "{file} logs no path");
+        for holds in [":PATH)%", "X-ENVOY-ORIGINAL-PATH", "%PATH(WQ", "REFERER", "%PROTOCOL_QUERY"] {
+            let found = text.replace("%PATH(NQ:PATH)%", "").contains(holds);
+            assert!(!found, "{file}: {holds} holds the query, where keys may be");
+        }
+    }
+}

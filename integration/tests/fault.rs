@@ -35,9 +35,12 @@ fn a_delay_holds_the_request_and_then_lets_it_go_on_unchanged() {
 
 #[test]
 fn a_percentage_takes_about_that_share() {
-    let gateway = Gateway::with_policy(
-        "{version: 1, fault: {rules: [{name: some, abort: {status: 503, percent: 30}}]}}",
-    );
+    // Envoy itself answers what is not aborted: a service that a busy machine keeps from answering is a 503 too.
+    let gateway = Gateway::builder()
+        .policy("{version: 1, fault: {rules: [{name: some, abort: {status: 503, percent: 30}}]}}")
+        .direct_response()
+        .start()
+        .unwrap();
     let requests = vec![Request::get("/a"); 1000];
     let answers = gateway.new_client(Protocol::Http2).send_all(&requests);
     let aborted = answers.into_iter().filter(|answer| answer.as_ref().unwrap().status == 503).count();
@@ -83,4 +86,36 @@ fn a_client_that_leaves_while_it_is_delayed_leaves_nothing_behind() {
     assert_eq!(gateway.upstream().count(), 0, "a request was let go on after its client had left");
     assert_eq!(gateway.get("/a").status, 200);
     assert_eq!(gateway.envoy().stat("http.gateway.downstream_rq_active").unwrap(), 0);
+}
+
+#[test]
+fn an_answer_whose_status_has_no_content_has_none_on_the_wire() {
+    let statuses = [200, 204, 205, 304, 404];
+    let rules: Vec<String> = statuses
+        .iter()
+        .map(|status| format!("{{name: s{status}, match: {{paths: [/{status}]}}, abort: {{status: {status}, percent: 100}}}}"))
+        .collect();
+    let gateway = Gateway::with_policy(&format!("{{version: 1, fault: {{rules: [{}]}}}}", rules.join(", ")));
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        // One connection for all: whatever is left over on it would be taken for the next answer.
+        let client = gateway.new_client(protocol);
+        for status in statuses {
+            for method in ["GET", "HEAD", "POST"] {
+                let answer = client.send(&Request::new(method, &format!("/{status}"))).unwrap();
+                let what = format!("{protocol:?} {method} {status}: {:?}", answer.headers);
+                assert_eq!(answer.status, status, "{what}");
+                let content = ![204, 205, 304].contains(&status);
+                assert_eq!(!answer.body.is_empty(), content && method != "HEAD", "{what}");
+                assert_eq!(answer.header("content-type").is_some(), content, "{what}");
+                let length = answer.header("content-length");
+                match status {
+                    // RFC 9110 §8.6: not with 204; with 304, only what a 200 would have.
+                    204 | 304 => assert_eq!(length, None, "{what}"),
+                    // §15.3.6: no content, and that may be said.
+                    205 => assert!(matches!(length, None | Some("0")), "{what}"),
+                    _ => assert_ne!(length, Some("0"), "{what}"),
+                }
+            }
+        }
+    }
 }

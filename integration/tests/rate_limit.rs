@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use sluice_integration::tokens::{self, Token};
-use sluice_integration::{Client, Gateway, Protocol, Request};
+use sluice_integration::{Client, Gateway, Protocol, Reply, Request, Upstream};
 
 #[test]
 fn the_burst_is_served_and_the_rest_is_told_when_to_come_back() {
@@ -125,4 +125,65 @@ rateLimit:
     assert_eq!(call("a", "blue"), 200);
     // Who proves nothing is refused before anything is counted.
     assert_eq!(gateway.get("/a").status, 401);
+}
+
+#[test]
+fn a_tolerance_lets_no_more_through_at_once_than_the_page_says() {
+    let gateway = Gateway::builder()
+        .policy(
+            "{version: 1, rateLimit: {headers: false, rules: [{name: all, limit: 100/h, burst: 100, tolerance: 5}]}}",
+        )
+        .concurrency(4)
+        .direct_response()
+        .start()
+        .unwrap();
+    let passed = std::thread::scope(|scope| {
+        let floods: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    let requests = vec![Request::get("/"); 40];
+                    let answers = gateway.new_client(Protocol::Http1).send_all(&requests);
+                    answers.into_iter().filter(|answer| answer.as_ref().unwrap().status == 200).count()
+                })
+            })
+            .collect();
+        floods.into_iter().map(|flood| flood.join().unwrap()).sum::<usize>()
+    });
+    // A bucket, and what the rate gives within the test and three minutes, a lease's life; a unit comes every 36 seconds. What workers hold
+    // when the bucket is empty may go unused, four of them up to five units each.
+    assert!((80..=107).contains(&passed), "{passed}");
+}
+
+/// Envoy runs all filters again for the request that it makes of a redirect, and no filter can tell it from a client's: the page says that it
+/// is counted again.
+#[test]
+fn an_internal_redirect_is_counted_twice_as_the_page_says() {
+    let upstream = Upstream::answering("upstream", |received| {
+        let mut reply = Reply { status: 200, headers: Vec::new(), body: Vec::new(), after: Duration::ZERO };
+        if received.path == "/old" {
+            reply.status = 302;
+            reply.headers.push(("location".to_owned(), "http://localhost/new".to_owned()));
+        }
+        reply
+    })
+    .unwrap();
+    let gateway = Gateway::builder()
+        .policy("{version: 1, rateLimit: {rules: [{name: all, limit: 4/h}]}}")
+        .upstream(upstream)
+        .edit(|bootstrap| {
+            let manager =
+                &mut bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0];
+            let routes =
+                manager["typed_config"]["route_config"]["virtual_hosts"][0]["routes"].as_array_mut().unwrap();
+            for route in routes {
+                if let Some(action) = route.get_mut("route") {
+                    action["internal_redirect_policy"] = serde_json::json!({ "max_internal_redirects": 1 });
+                }
+            }
+        })
+        .start()
+        .unwrap();
+    let call = |path: &str| gateway.send(Request::get(path).header("host", "localhost")).status;
+    assert_eq!((call("/old"), gateway.upstream().last().path.as_str()), (200, "/new"));
+    assert_eq!([call("/new"), call("/new"), call("/new")], [200, 200, 429]);
 }

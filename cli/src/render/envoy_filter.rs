@@ -148,7 +148,7 @@ fn access_log() -> Value {
                 "json_format": {
                     "time": "%START_TIME%",
                     "method": "%REQ(:METHOD)%",
-                    "path": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
+                    "path": "%PATH(NQ:ORIG_OR_PATH)%",
                     "authority": "%REQ(:AUTHORITY)%",
                     "status": "%RESPONSE_CODE%",
                     "details": "%RESPONSE_CODE_DETAILS%",

@@ -1,5 +1,6 @@
 //! From sections to policies: what every section's compilation shares, and what a compiled policy is.
 
+use crate::environment::Environment;
 use crate::exchange::Exchange;
 use crate::header::HeaderValue;
 use crate::list::OrderedMap;
@@ -49,6 +50,17 @@ pub trait Stage {
     /// Decides. Changes go into `mutations`, decisions into [`Exchange::record`] (for a [`Verdict::Respond`] the pipeline records the
     /// reply's reason itself).
     fn decide(&self, exchange: &mut Exchange<'_>, mutations: &mut Mutations) -> Verdict;
+
+    /// Whether [`Self::start`] and [`Self::end`] are to be called.
+    fn is_told_of_its_life(&self) -> bool {
+        false
+    }
+
+    /// A worker begins to use it. Not called for a configuration that is only tried.
+    fn start(&self, _environment: &dyn Environment) {}
+
+    /// A worker that has begun to use it will not ask it any more.
+    fn end(&self, _environment: &dyn Environment) {}
 }
 
 /// A section of the document.

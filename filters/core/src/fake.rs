@@ -13,11 +13,47 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-/// Memory shared by workers, as Envoy's host has it: a version is given once in the life of the process, whatever the key.
-#[derive(Debug, Default)]
-struct SharedMemory {
+/// Memory shared by workers, as Envoy's host has it (`SharedData` of proxy-wasm-cpp-host): nothing is ever deleted; a version is given once in
+/// the life of the process, whatever the key; version 0 overwrites, and any other creates a key that is absent.
+#[derive(Clone, Debug, Default)]
+pub struct SharedMemory {
     values: HashMap<String, (Vec<u8>, u32)>,
     last_version: u32,
+}
+
+impl SharedMemory {
+    /// The value of `key`, and its version.
+    pub fn get(&self, key: &str) -> Option<(Vec<u8>, u32)> {
+        self.values.get(key).cloned()
+    }
+
+    /// Sets `key` if its version is still `version`.
+    ///
+    /// # Errors
+    /// [`SharedError::Conflict`].
+    pub fn set(&mut self, key: &str, value: &[u8], version: u32) -> Result<(), SharedError> {
+        let current = self.values.get(key).map(|(_, version)| *version);
+        if version != 0 && current.is_some_and(|current| current != version) {
+            return Err(SharedError::Conflict);
+        }
+        self.last_version = self.last_version.saturating_add(1);
+        self.values.insert(key.to_owned(), (value.to_vec(), self.last_version));
+        Ok(())
+    }
+
+    /// The keys and the sizes of their values, in order of the keys.
+    pub fn sizes(&self) -> Vec<(String, usize)> {
+        let mut sizes: Vec<_> =
+            self.values.iter().map(|(key, (value, _))| (key.clone(), value.len())).collect();
+        sizes.sort();
+        sizes
+    }
+}
+
+/// Shared memory, and how often it was asked.
+#[derive(Debug, Default)]
+struct CountedMemory {
+    memory: SharedMemory,
     reads: u32,
     writes: u32,
 }
@@ -42,7 +78,7 @@ pub struct FakeEnvironment {
     fixed_random: Option<u64>,
     peer_address: Option<IpAddr>,
     peer_identity: Option<String>,
-    shared: Rc<RefCell<SharedMemory>>,
+    shared: Rc<RefCell<CountedMemory>>,
     shared_unavailable: bool,
     before_shared_set: Hooks,
     /// What the host's crypto answers, if it has one.
@@ -129,11 +165,13 @@ impl FakeEnvironment {
 
     /// The keys in shared memory and the sizes of their values, in order of the keys.
     pub fn shared_sizes(&self) -> Vec<(String, usize)> {
-        let shared = self.shared.borrow();
-        let mut sizes: Vec<_> =
-            shared.values.iter().map(|(key, (value, _))| (key.clone(), value.len())).collect();
-        sizes.sort();
-        sizes
+        self.shared.borrow().memory.sizes()
+    }
+
+    /// Leaves a value in shared memory, as another plugin might.
+    pub fn leave(&self, key: &str, value: &[u8]) {
+        // Version 0 overwrites, and can't conflict.
+        let _ = self.shared.borrow_mut().memory.set(key, value, 0);
     }
 
     /// How often the host's crypto was asked.
@@ -173,7 +211,7 @@ impl Environment for FakeEnvironment {
         }
         let mut shared = self.shared.borrow_mut();
         shared.reads = shared.reads.saturating_add(1);
-        shared.values.get(key).cloned()
+        shared.memory.get(key)
     }
 
     fn shared_set(&self, key: &str, value: &[u8], version: u32) -> Result<(), SharedError> {
@@ -188,14 +226,7 @@ impl Environment for FakeEnvironment {
         }
         let mut shared = self.shared.borrow_mut();
         shared.writes = shared.writes.saturating_add(1);
-        let current = shared.values.get(key).map(|(_, version)| *version);
-        if version != 0 && current.is_some_and(|current| current != version) {
-            return Err(SharedError::Conflict);
-        }
-        shared.last_version = shared.last_version.saturating_add(1);
-        let version = shared.last_version;
-        shared.values.insert(key.to_owned(), (value.to_vec(), version));
-        Ok(())
+        shared.memory.set(key, value, version)
     }
 
     fn verify_signature(&self, _: &SignatureCheck<'_>) -> Result<bool, HostCryptoUnavailable> {

@@ -97,6 +97,14 @@ impl Mutations {
         std::mem::take(&mut self.response)
     }
 
+    /// Of all changes only those of the request's headers that `keep` names: what holds for a request that is answered here. It does not
+    /// go on, so nothing that was proven about it belongs into it, but the access log shows its headers.
+    #[must_use]
+    pub fn only_request_headers(mut self, keep: impl Fn(&HeaderName) -> bool) -> Self {
+        self.request.retain(|(name, _)| keep(name));
+        Self { request: self.request, ..Self::default() }
+    }
+
     /// Whether Envoy shall choose the route anew.
     pub fn clears_route_cache(&self) -> bool {
         self.clear_route_cache

@@ -31,8 +31,14 @@ pub struct Plugin {
     counters: RefCell<Counters>,
     delays: RefCell<Delays>,
     timer: Timer,
+    /// When the policy is to begin; `None` once it has.
+    begins: Cell<Option<u64>>,
     warned_unlogged: Cell<bool>,
 }
+
+/// How soon after a configuration was accepted its policy begins, in nanoseconds. Not at once: Envoy's main thread tries each configuration
+/// in a VM that it throws away without a word, and no timer of which fires.
+const BEGIN_AFTER: u64 = 1_000_000;
 
 /// Memory that requests use one after another.
 #[derive(Debug, Default)]
@@ -70,8 +76,24 @@ impl Plugin {
         }
         self.flush();
         self.counters.replace(Counters::new(pipeline.reasons()));
-        self.pipeline.replace(Some(Rc::new(pipeline)));
+        let begins = pipeline.is_told_of_its_life();
+        let former = self.pipeline.replace(Some(Rc::new(pipeline)));
+        if begins {
+            self.begin_soon();
+        }
+        if let Some(former) = former {
+            self.environment.begin_phase();
+            former.end(&self.environment);
+        }
         true
+    }
+
+    fn begin_soon(&self) {
+        let armed = calls::monotonic_nanoseconds().and_then(|now| {
+            let due = now.saturating_add(BEGIN_AFTER);
+            self.timer.arm(now, due).map(|()| self.begins.set(Some(due)))
+        });
+        self.faults.note("setting the timer", armed);
     }
 
     /// The policy; `None` before a configuration was accepted.
@@ -160,7 +182,14 @@ impl Plugin {
         }
         // Taken out before any is released: nothing here is borrowed while the host is called.
         let due = self.delays.borrow_mut().take_due(now);
-        let next = [self.delays.borrow().next(), self.counters.borrow().due()].into_iter().flatten().min();
+        if self.begins.get().is_some_and(|due| due <= now) {
+            self.begins.set(None);
+            if let Some(pipeline) = self.pipeline() {
+                pipeline.start(&self.environment);
+            }
+        }
+        let next = [self.delays.borrow().next(), self.counters.borrow().due(), self.begins.get()];
+        let next = next.into_iter().flatten().min();
         // Before releasing, which has the calls that follow speak of the streams.
         self.faults.note("setting the timer", self.timer.rearm(now, next));
         for (context, then) in due {
@@ -171,6 +200,10 @@ impl Plugin {
     /// The root context goes: Envoy has drained its streams.
     pub fn retire(&self) {
         self.flush();
+        if let Some(pipeline) = self.pipeline() {
+            self.environment.begin_phase();
+            pipeline.end(&self.environment);
+        }
         self.timer.stop();
     }
 

@@ -123,6 +123,10 @@ impl Stream {
                 return self.refuse(Refusal::HeadersUnchangeable, error);
             }
             self.response_headers = mutations.take_response_headers();
+        } else {
+            // What the access log shows of a request that is answered. The answer is given whether that succeeds or not.
+            let changed = apply::change_request(&work.headers, &mutations);
+            self.plugin.faults.note("changing an answered request", changed);
         }
         match action {
             Action::Continue => Flow::Continue,

@@ -62,7 +62,7 @@ impl Pipeline {
                     client_address: None,
                     stages: Vec::new(),
                     identity: None,
-                    decided: self.refuse(unreadable),
+                    decided: self.refuse(unreadable, headers, environment),
                 };
             }
         };
@@ -79,7 +79,7 @@ impl Pipeline {
                 client_address: None,
                 stages: Vec::new(),
                 identity: None,
-                decided: self.refuse(Unreadable::ClientAddress),
+                decided: self.refuse(Unreadable::ClientAddress, headers, environment),
             };
         }
         let mut mutations = Mutations::default();

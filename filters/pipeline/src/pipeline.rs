@@ -51,7 +51,8 @@ pub struct Scratch {
 pub struct Decided {
     /// What to do with it.
     pub action: Action,
-    /// What to change, before it goes on: headers of the request and, later, of the response.
+    /// What to change, before it goes on or is answered: headers of the request and, later, of the response. For a request that is
+    /// answered, only what the access log shall show of it.
     pub mutations: Mutations,
     /// Every decision, in order: each is to be counted.
     pub decisions: Vec<ReasonId>,
@@ -190,6 +191,21 @@ impl Pipeline {
         return false;
     }
 
+    /// Whether [`Pipeline::start`] and [`Pipeline::end`] are to be called.
+    pub fn is_told_of_its_life(&self) -> bool {
+        self.stages.iter().any(|stage| stage.is_told_of_its_life())
+    }
+
+    /// A worker begins to use the document. To be called once it is sure to: a host may compile a configuration only to try it.
+    pub fn start(&self, environment: &dyn Environment) {
+        self.stages.iter().for_each(|stage| stage.start(environment));
+    }
+
+    /// A worker that has begun to use the document gets no more requests for it.
+    pub fn end(&self, environment: &dyn Environment) {
+        self.stages.iter().for_each(|stage| stage.end(environment));
+    }
+
     /// Decides about a request.
     pub fn on_request(
         &self,
@@ -199,13 +215,13 @@ impl Pipeline {
     ) -> Decided {
         let request = match RequestView::new(headers) {
             Ok(request) => request,
-            Err(unreadable) => return self.refuse(unreadable),
+            Err(unreadable) => return self.refuse(unreadable, headers, environment),
         };
         self.selectors.find(&request, &mut scratch.candidates);
         let mut exchange =
             Exchange::new(&request, environment, &self.selectors, &scratch.candidates, &self.address);
         if self.lacks_address(&exchange) {
-            return self.refuse(Unreadable::ClientAddress);
+            return self.refuse(Unreadable::ClientAddress, headers, environment);
         }
         let mut mutations = Mutations::default();
         let mut verdict = Verdict::Continue;
@@ -233,20 +249,23 @@ impl Pipeline {
         &self,
         exchange: &Exchange<'_>,
         verdict: Verdict,
-        mutations: Mutations,
+        mut mutations: Mutations,
     ) -> Decided {
         if let Verdict::Respond(reply) = &verdict {
             exchange.record(reply.reason);
         }
         let grpc = || exchange.request().is_grpc();
         let render = |reply: &LocalReply| Reply::render(reply, &self.reasons, grpc());
-        let action = match &verdict {
+        let mut action = match &verdict {
             Verdict::Continue => Action::Continue,
             Verdict::Respond(reply) => Action::Respond(render(reply)),
             Verdict::Delay { duration, then } => {
                 Action::Delay { duration: *duration, then: then.as_ref().map(render) }
             }
         };
+        if let Action::Respond(reply) | Action::Delay { then: Some(reply), .. } = &mut action {
+            mutations = self.answered(mutations, reply);
+        }
         let decisions = exchange.take_decisions();
         let summary =
             if self.publishes_decision() { self.summary(&verdict, &decisions) } else { String::new() };
@@ -263,10 +282,35 @@ impl Pipeline {
         self.asks_address && exchange.resolve_client_address().is_err()
     }
 
-    pub(crate) fn refuse(&self, unreadable: Unreadable) -> Decided {
+    /// A request is answered: of its changes those remain that the access log shall show, and the answer names its trace.
+    fn answered(&self, mutations: Mutations, reply: &mut Reply) -> Mutations {
+        #[cfg(feature = "telemetry")]
+        if self.telemetry.is_some() {
+            let mutations = mutations.only_request_headers(sluice_telemetry::is_trace_context);
+            reply.headers.extend(sluice_telemetry::trace_of_answer(&mutations));
+            return mutations;
+        }
+        let _ = reply;
+        mutations.only_request_headers(|_| false)
+    }
+
+    pub(crate) fn refuse(
+        &self,
+        unreadable: Unreadable,
+        headers: &HeaderMap,
+        environment: &dyn Environment,
+    ) -> Decided {
         let reason = self.unreadable.iter().find(|(text, _)| *text == unreadable.reason()).map(|(_, id)| *id);
         // Every reason of `Unreadable` is registered when the document is compiled.
-        let decisions: Vec<ReasonId> = reason.into_iter().collect();
+        #[cfg_attr(not(feature = "telemetry"), allow(unused_mut, reason = "nobody adds any"))]
+        let (mut decisions, mut mutations): (Vec<ReasonId>, _) =
+            (reason.into_iter().collect(), Mutations::default());
+        // No stage was asked, but that of the trace context needs no more than headers.
+        #[cfg(feature = "telemetry")]
+        if let Some(telemetry) = &self.telemetry {
+            telemetry.trace_unreadable(headers, environment, &mut mutations, &mut decisions);
+        }
+        let _ = (headers, environment);
         let reply = Reply {
             status: 400,
             details: format!("request.{}", unreadable.reason()),
@@ -274,7 +318,7 @@ impl Pipeline {
             body: Vec::new(),
             grpc_status: None,
         };
-        let reply = match reason {
+        let mut reply = match reason {
             Some(reason) => {
                 Reply::render(&LocalReply::new(400, reason, unreadable.to_string()), &self.reasons, false)
             }
@@ -282,13 +326,8 @@ impl Pipeline {
         };
         let summary =
             if self.publishes_decision() { format!("denied:{}", reply.details) } else { String::new() };
-        Decided {
-            action: Action::Respond(reply),
-            mutations: Mutations::default(),
-            decisions,
-            summary,
-            labels: None,
-        }
+        let mutations = self.answered(mutations, &mut reply);
+        Decided { action: Action::Respond(reply), mutations, decisions, summary, labels: None }
     }
 
     /// `denied:<reason>` for an answer, otherwise `allowed:<reason>` with what let the request in (the last word of `authz`, or else of

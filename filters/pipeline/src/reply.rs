@@ -14,7 +14,7 @@ pub struct Reply {
     pub details: String,
     /// Headers, those of the body among them.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// `application/problem+json` (RFC 9457), or for gRPC the plain message.
+    /// `application/problem+json` (RFC 9457), or for gRPC the plain message. Empty where the status allows none.
     pub body: Vec<u8>,
     /// The gRPC status, if the request was gRPC.
     pub grpc_status: Option<u8>,
@@ -45,6 +45,9 @@ impl Reply {
                 grpc_status,
             };
         }
+        if !has_content(reply.status) {
+            return Self { status: reply.status, details, headers, body: Vec::new(), grpc_status: None };
+        }
         let problem = ProblemDetails {
             title: phrase(reply.status),
             status: reply.status,
@@ -59,6 +62,12 @@ impl Reply {
         }
         Self { status: reply.status, details, headers, body, grpc_status: None }
     }
+}
+
+/// Whether an answer with this status has content, and so headers that describe it (RFC 9110 §6.4.1, §15.3.6). Answers to HEAD are
+/// Envoy's business: it sends the headers alone.
+const fn has_content(status: u16) -> bool {
+    !matches!(status, 100..=199 | 204 | 205 | 304)
 }
 
 /// The gRPC status for a policy's HTTP status. As Envoy maps them (grpc/status.cc), but for the answers that are decisions of a

@@ -57,6 +57,106 @@ fn whole() -> Value {
     })
 }
 
+fn request_header(decided: &Decided, name: &str) -> Option<Option<String>> {
+    let (_, value) = decided.mutations.request_headers().iter().find(|(known, _)| known.as_str() == name)?;
+    Some(value.as_ref().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()))
+}
+
+#[test]
+fn what_is_answered_keeps_its_new_trace_and_nothing_else_that_was_asked_for() {
+    const SENT: &str = "00-12345678901234567890123456789012-1234567890123456-01";
+    let document = |context: &str| {
+        let mut document = whole();
+        document["authn"]["providers"][0]["apiKey"]["forward"] = json!({ "headers": { "x-key": "id" } });
+        document["telemetry"] = json!({ "trace": { "context": context } });
+        document["fault"] = json!({ "rules": [
+            { "name": "later", "match": { "paths": ["/orders/later"] }, "delay": { "fixed": "1s", "percent": 100 },
+              "abort": { "status": 503, "percent": 100 } },
+            { "name": "now", "match": { "paths": ["/orders/now"] }, "abort": { "status": 204, "percent": 100 } }
+        ] });
+        pipeline(document)
+    };
+    for (context, sent, new) in [
+        ("restart", vec![("traceparent", SENT), ("tracestate", "a=1")], true),
+        ("restart", vec![], true),
+        ("continue", vec![], true),
+        ("continue", vec![("traceparent", "00-x")], true),
+        ("continue", vec![("traceparent", SENT)], false),
+        ("off", vec![("traceparent", SENT)], false),
+    ] {
+        let pipeline = document(context);
+        // Without a single reading; without a key; after all stages, and after a delay.
+        for (path, key, status_expected) in [
+            ("/a/../b", false, 400),
+            ("/orders/1", false, 401),
+            ("/closed", true, 403),
+            ("/orders/now", true, 204),
+            ("/orders/later", true, 503),
+        ] {
+            let mut headers = sent.clone();
+            if key {
+                headers.push(("x-api-key", "secret"));
+            }
+            let decided = pipeline.decide(&request(path, &headers), &FakeEnvironment::default());
+            let what = format!("{context} {sent:?} {path}");
+            assert_eq!(status(&decided), Some(status_expected), "{what}");
+            let (Action::Respond(reply) | Action::Delay { then: Some(reply), .. }) = &decided.action else {
+                panic!("{what}")
+            };
+            let told: Vec<_> =
+                reply.headers.iter().filter(|(name, _)| name.as_str() == "server-timing").collect();
+            let names: Vec<_> =
+                decided.mutations.request_headers().iter().map(|(name, _)| name.as_str()).collect();
+            assert!(names.iter().all(|name| name.starts_with("trace")), "{what}: {names:?}");
+            assert_eq!(decided.mutations.response_headers(), [], "{what}");
+            assert!(!decided.mutations.clears_route_cache(), "{what}");
+            let counted = reasons(&pipeline, &decided);
+            let counted = |reason: &str| counted.iter().filter(|known| *known == reason).count();
+            let begun = counted("telemetry.trace_restarted") + counted("telemetry.trace_started");
+            assert_eq!(begun, usize::from(new), "{what}");
+            if !new {
+                assert!(names.is_empty() && told.is_empty(), "{what}");
+                continue;
+            }
+            let traceparent = request_header(&decided, "traceparent").flatten().unwrap();
+            assert_ne!(traceparent, SENT);
+            let [(_, told)] = told.as_slice() else { panic!("{what}: {told:?}") };
+            assert_eq!(told.as_bytes(), format!("trace;desc={traceparent}").as_bytes(), "{what}");
+            let had_state = sent.iter().any(|(name, _)| *name == "tracestate");
+            assert_eq!(request_header(&decided, "tracestate"), had_state.then_some(None), "{what}");
+        }
+    }
+}
+
+#[test]
+fn answers_that_have_no_content_have_no_body_and_nothing_that_describes_one() {
+    for (status, content) in [
+        (200, true),
+        (203, true),
+        (204, false),
+        (205, false),
+        (206, true),
+        (304, false),
+        (305, true),
+        (404, true),
+    ] {
+        let document = json!({ "version": 1, "fault": { "rules": [
+            { "name": "a", "abort": { "status": status, "percent": 100, "headers": { "etag": "x" } } }
+        ] } });
+        let decided = pipeline(document.clone()).decide(&request("/", &[]), &FakeEnvironment::default());
+        let Action::Respond(reply) = decided.action else { panic!("{status}") };
+        let names: Vec<_> = reply.headers.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(!reply.body.is_empty(), content, "{status}");
+        assert_eq!(names.contains(&"content-type"), content, "{status}");
+        assert!(names.contains(&"etag"), "{status}");
+        // A gRPC answer is 200 with trailers.
+        let grpc = request("/", &[("content-type", "application/grpc")]);
+        let decided = pipeline(document).decide(&grpc, &FakeEnvironment::default());
+        let Action::Respond(reply) = decided.action else { panic!("{status}") };
+        assert!(reply.grpc_status.is_some() && !reply.body.is_empty(), "{status}");
+    }
+}
+
 #[test]
 fn an_empty_document_asks_nothing() {
     let pipeline = pipeline(json!({ "version": 1 }));

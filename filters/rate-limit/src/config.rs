@@ -2,8 +2,9 @@
 
 use crate::fields::{Fields, policy_item};
 use crate::gcra::Gcra;
+use crate::guess::Versions;
 use crate::key::Key;
-use crate::lease::Leases;
+use crate::lease::{Leases, Terms};
 use crate::policy::RateLimitPolicy;
 use crate::rule::{Limit, Reasons, Remembered, Rule};
 use crate::table::Table;
@@ -21,6 +22,7 @@ use sluice_core::when::When;
 use std::cell::RefCell;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::rc::Rc;
 
 /// `rateLimit`: how often. Every rule that matches a request has to have room for it; only then anything is taken, of all of them.
 #[derive(Clone, Debug, serde::Deserialize)]
@@ -60,7 +62,8 @@ pub struct RuleConfig {
     /// How many units a bucket holds, which is how many requests may come at once. By default the count of `limit`.
     #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub burst: Option<u64>,
-    /// Other limits for some: an attribute, and for each of its values a limit. The first attribute with a value that is listed decides.
+    /// Other limits for some: an attribute, and for each of its values a limit. The first attribute with a value that is listed decides. What
+    /// was taken under one limit stays taken under another.
     #[serde(default)]
     pub by: OrderedMap<Attribute, OrderedMap<String, Allowance>>,
     /// How many units a request takes; 1 by default.
@@ -75,10 +78,11 @@ pub struct RuleConfig {
     /// What becomes of a request that could not be counted, since other workers changed the same slot three times in between.
     #[serde(default)]
     pub on_contention: Contention,
-    /// How much of a period's requests may be let through early, so that workers need not ask shared memory about every request. 0, the
-    /// default: none, the limit is exact.
+    /// What share of a period's units may be let through early, over all workers together, so that workers need not ask shared memory about
+    /// every request. 0, the default: none, the limit is exact.
     pub tolerance: Option<Percentage>,
-    /// How many slots the keys are spread over; each has room for 8 keys in use. Bounds the memory. 16384 by default.
+    /// How many slots the keys are spread over; each has room for 8 keys in use. Bounds the memory. 16384 by default. Another number begins
+    /// with full buckets.
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1_048_576)))]
     pub slots: Option<u32>,
     /// How many leading bits of an IPv6 address are one client, where `key` names `client.address`. 64 by default, since that is what
@@ -146,8 +150,9 @@ impl PolicySection for RateLimitSection {
         let path = path.field("rules");
         compiler.check_unique(self.rules.iter().map(|rule| &rule.name), &path);
         let (mut before, mut after) = (Vec::new(), Vec::new());
+        let versions = Rc::new(Versions::default());
         for (position, rule) in self.rules.iter().enumerate() {
-            let compiled = rule.compile(&path.index(position), self.shadow, compiler);
+            let compiled = rule.compile(&path.index(position), self.shadow, &versions, compiler);
             let asks_identity = rule.asks_identity();
             (if asks_identity { &mut after } else { &mut before }).extend(compiled);
         }
@@ -173,7 +178,13 @@ impl RuleConfig {
     }
 
     /// Compiles the rule, which stands at `path`; `None`, and a problem, where it has no limit that could hold.
-    fn compile(&self, path: &FieldPath, shadow: bool, compiler: &mut Compiler) -> Option<Rule> {
+    fn compile(
+        &self,
+        path: &FieldPath,
+        shadow: bool,
+        versions: &Rc<Versions>,
+        compiler: &mut Compiler,
+    ) -> Option<Rule> {
         let selector = compiler.selector(self.matches.as_ref(), path);
         let when = When::compile(self.when.as_ref(), &path.field("when"), compiler);
         let cost = self.cost.unwrap_or(1);
@@ -184,6 +195,7 @@ impl RuleConfig {
         self.check_key_fields(path, compiler);
         let own = Allowance { limit: self.limit, burst: self.burst };
         let mut limits = vec![self.limit(own, cost, path, compiler)?];
+        self.check_tolerance(cost, limits.first()?, path, compiler);
         let mut by = Vec::new();
         for (attribute, values) in self.by.iter() {
             let path = path.field("by").field(&attribute.to_string());
@@ -197,14 +209,19 @@ impl RuleConfig {
             }
             by.push((attribute.clone(), positions));
         }
+        // Without a key there is one bucket.
+        let slots = if self.key.is_some() { self.slots.unwrap_or(DEFAULT_SLOTS) } else { 1 };
+        let rule = self.stable_hash(slots);
         let key = Key {
             attributes: self.key.iter().flatten().cloned().collect(),
             selector,
             ipv6_prefix: self.ipv6_prefix.unwrap_or(DEFAULT_IPV6_PREFIX),
             seed: compiler.shared_seed,
-            // Without a key there is one bucket for each limit.
-            slots: if self.key.is_some() { self.slots.unwrap_or(DEFAULT_SLOTS) } else { 1 },
+            rule,
+            slots,
         };
+        let fills_in = limits.iter().map(|limit| limit.gcra.capacity()).max().unwrap_or(0);
+        let most_units = limits.iter().map(|limit| limit.gcra.burst()).max().unwrap_or(0);
         let outcome = if shadow || self.shadow { Outcome::Shadow } else { Outcome::Denied };
         let mut reason =
             |what: &str| compiler.reason(Section::RateLimit, outcome, &format!("{what}.rule:{}", self.name));
@@ -227,8 +244,9 @@ impl RuleConfig {
             limits,
             by,
             cost,
-            table: Table::new(self.stable_hash()),
-            leases: self.leases(cost, path, compiler),
+            table: Table::new(rule, slots, fills_in, Rc::clone(versions)),
+            leases: Leases::default(),
+            most_units,
             refused: Remembered::default(),
             shadow: shadow || self.shadow,
             reasons,
@@ -258,7 +276,9 @@ impl RuleConfig {
             let message = format!("at {limit} a bucket of {burst} would take more than ten years to fill");
             compiler.problems.report(&path, message);
         }
-        Some(Limit { gcra: gcra?, policy: policy_item(&self.name, limit, burst) })
+        let gcra = gcra?;
+        let terms = self.terms(limit, &gcra, cost);
+        Some(Limit { gcra, terms, policy: policy_item(&self.name, limit, burst) })
     }
 
     /// `path.<name>` has to stand in the rule's `match`.
@@ -312,43 +332,48 @@ impl RuleConfig {
         }
     }
 
-    fn leases(&self, cost: u64, path: &FieldPath, compiler: &mut Compiler) -> Option<Leases> {
+    /// What leases a limit may give: of at most the tolerated share of a period's units, for at most that share of a period; and of at most
+    /// a quarter of a bucket, for as long as that takes to fill, for what workers hold must leave room for those who hold nothing. `None`
+    /// where that is less than two requests: then the limit is exact.
+    fn terms(&self, rate: Rate, gcra: &Gcra, cost: u64) -> Option<Terms> {
         let tolerance = self.tolerance.filter(|tolerance| tolerance.millionths() > 0)?;
         let share = |whole: u64| {
             let share = u128::from(whole).wrapping_mul(tolerance.millionths().into()) / 1_000_000;
             u64::try_from(share).unwrap_or(u64::MAX)
         };
-        let burst = self.burst.unwrap_or(self.limit.count());
-        let most = share(self.limit.count()).min(burst);
-        if most < cost.saturating_mul(2) {
+        let life = share(rate.period_seconds().saturating_mul(1_000_000_000)).min(gcra.capacity() / 4);
+        let most = share(rate.count()).min(gcra.burst() / 4);
+        (most >= cost.saturating_mul(2)).then_some(Terms { life, most })
+    }
+
+    /// A tolerance that saves nothing is a mistake; one that the burst leaves no room for may be meant for a limit of `by`.
+    fn check_tolerance(&self, cost: u64, own: &Limit, path: &FieldPath, compiler: &mut Compiler) {
+        let Some(tolerance) = self.tolerance.filter(|tolerance| tolerance.millionths() > 0) else { return };
+        let path = path.field("tolerance");
+        let share = u128::from(self.limit.count()).wrapping_mul(tolerance.millionths().into()) / 1_000_000;
+        if share < u128::from(cost).wrapping_mul(2) {
             let message = format!(
                 "{tolerance} % of {} is less than two requests: it saves nothing; leave it out",
                 self.limit
             );
-            compiler.problems.report(&path.field("tolerance"), message);
+            compiler.problems.report(&path, message);
+        } else if own.terms.is_none() {
+            let message = format!(
+                "saves nothing with a burst of {}: a worker takes at most a quarter of a bucket at once, and that is less than two requests",
+                own.gcra.burst()
+            );
+            compiler.problems.warn(&path, message);
         }
-        Some(Leases::new(share(self.limit.period_seconds().saturating_mul(1_000_000_000)), most))
     }
 
-    /// What the slots of the rule are named by: the same in all workers and after an update that leaves the rule's name, key and limits
-    /// as they are, so that its counts go on.
-    fn stable_hash(&self) -> u64 {
+    /// By what the rule's buckets are found in shared memory: the same in all workers, and after an update that leaves the rule's name, key
+    /// and slots as they are. What is taken from a bucket does not follow from the rule's limits, so they are not in it.
+    fn stable_hash(&self, slots: u32) -> u64 {
         let mut hasher = SipHasher13::new();
-        let mut text = |text: &str| text.hash(&mut hasher);
-        // The layout of the slots.
-        text("1");
-        text(self.name.as_str());
-        text(&self.limit.to_string());
-        text(&self.burst.map(|burst| burst.to_string()).unwrap_or_default());
+        self.name.as_str().hash(&mut hasher);
+        slots.hash(&mut hasher);
         for attribute in self.key.iter().flatten() {
-            text(&attribute.to_string());
-        }
-        for (attribute, values) in self.by.iter() {
-            text(&attribute.to_string());
-            for (value, allowance) in values.iter() {
-                text(value);
-                text(&format!("{allowance:?}"));
-            }
+            attribute.to_string().hash(&mut hasher);
         }
         hasher.finish()
     }

@@ -38,9 +38,6 @@ pub struct Refused {
 /// The longest time in which an empty bucket may fill: ten years. With it, times stay within `u64` until the year 2544.
 const LONGEST_CAPACITY: u64 = 3_653 * 86_400 * 1_000_000_000;
 
-/// By how many nanoseconds the clocks of workers, which are read at different moments, may differ.
-const CLOCKS_DIFFER: u64 = 1_000_000_000;
-
 impl Gcra {
     /// A limit of `rate` with a bucket of `burst` units. `None` where the bucket would hold nothing, or take more than ten years to
     /// fill.
@@ -56,11 +53,25 @@ impl Gcra {
         self.interval
     }
 
-    /// For a time that only a clock that has been set back can have left: the latest there can be, to be kept in its place. Otherwise
-    /// the bucket would stay empty until the clock is back where it was.
-    pub fn mend(&self, full_at: UnixTime, now: UnixTime) -> Option<UnixTime> {
-        let empty = now.as_nanos().saturating_add(self.capacity);
-        (full_at.as_nanos() > empty.saturating_add(CLOCKS_DIFFER)).then(|| UnixTime::from_nanos(empty))
+    /// Nanoseconds in which an empty bucket is full again.
+    pub const fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    /// How many units a bucket holds.
+    pub fn burst(&self) -> u64 {
+        self.capacity.checked_div(self.interval).unwrap_or(0)
+    }
+
+    /// When a bucket will be full from which as many units were taken as from one that was to be full at `full_at`, where `interval`
+    /// nanoseconds gave back a unit: what was taken stays taken where a limit changes.
+    pub fn convert(&self, full_at: UnixTime, interval: u64, now: UnixTime) -> UnixTime {
+        let taken = full_at.as_nanos().saturating_sub(now.as_nanos());
+        if interval == self.interval || interval == 0 || taken == 0 {
+            return full_at;
+        }
+        let taken = u128::from(taken).wrapping_mul(self.interval.into()).div_ceil(interval.into());
+        UnixTime::from_nanos(now.as_nanos().saturating_add(u64::try_from(taken).unwrap_or(u64::MAX)))
     }
 
     /// Takes `units` from a bucket that is full at `full_at`.

@@ -1,13 +1,20 @@
 //! Guesses that save the reading of a slot.
 //!
-//! The host does not tell the version of what it has just written, only that a version is larger than all before it: in Envoy's host it
-//! is the next number of one count for the whole process. So after a write over version `v` this worker guesses that what it wrote
-//! is version `v + 1`, and tries the next write at once. Were it another's, the write would fail: the slot's version was `v` until
-//! this worker's own write, and whoever writes later gets a version beyond that of this write, which is `v + 1` or larger. A write
-//! that succeeds therefore proves that the slot still holds what this worker left there. A refusal is never based on a guess.
+//! The host does not tell the version of what it has just written. In Envoy's host versions are numbers of one count for the whole
+//! process, so a worker that has seen version `h` anywhere, and writes then, writes a version of at least `h + 1`; of exactly that, where
+//! nobody else has written meanwhile. [`Versions`] keeps this bound, over all slots of all rules, and after each write this worker guesses
+//! that what it wrote has the version of the bound, and tries the next write at once.
 //!
-//! That pays where one worker is busy with one key. Where others write as well, guesses fail, and each failure costs a call; so after
-//! every failure in a row twice as many requests go without a guess, up to some thousand.
+//! **A write that succeeds with a guess proves that the slot still holds what this worker left there.** Let `g` be the guess, and `w` the
+//! version of this worker's last write to the slot. `g ≤ w`, since `g` was a lower bound of it. Whoever wrote the slot after that got
+//! a version larger than `w`. So the slot's version is `w`, or larger than `w`; that it is `g ≤ w` means that it is `w`: nobody wrote it since.
+//! A refusal is never based on a guess; a guess that fails is followed by reading the slot.
+//!
+//! (On a host that counts the versions of each key apart the bound would be none. It shows when a slot is read whose version is less
+//! than it must be; then no more guesses are made.)
+//!
+//! That pays where one worker is busy. Where others write as well, guesses fail, and each failure costs a call; so after every failure
+//! in a row twice as many requests go without a guess, up to some thousand.
 
 use crate::slot::Slot;
 use std::cell::{Cell, RefCell};
@@ -18,6 +25,10 @@ const PLACES: usize = 64;
 /// The most requests without a guess after failures.
 const LONGEST_PAUSE: u32 = 1_023;
 
+/// What is known of the versions of shared memory: each write from now on gets a larger one than this.
+#[derive(Debug, Default)]
+pub(crate) struct Versions(Cell<u32>);
+
 /// What this worker left in slots.
 #[derive(Debug, Default)]
 pub(crate) struct Guesses {
@@ -26,6 +37,10 @@ pub(crate) struct Guesses {
     pause: Cell<u32>,
     /// How many went without one after the last failure; 0 after a success.
     last_pause: Cell<u32>,
+    /// The slot of the last guess that failed, and the guess.
+    failed: Cell<Option<(u32, u32)>>,
+    /// The host's versions are not what they have to be.
+    given_up: Cell<bool>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +48,26 @@ struct Guess {
     slot: u32,
     value: Slot,
     version: u32,
+}
+
+// === impl Versions ===
+
+impl Versions {
+    /// A version that no value ever has (versions count up from 1), to create a value only where there is none: version 0 would
+    /// overwrite what another worker created meanwhile.
+    pub(crate) const NOBODYS: u32 = u32::MAX;
+
+    /// A value has this version.
+    pub(crate) fn seen(&self, version: u32) {
+        self.0.set(self.0.get().max(version));
+    }
+
+    /// This worker has written: the least version that this write can have got. `None` at the end of the count.
+    pub(crate) fn wrote(&self) -> Option<u32> {
+        let version = self.0.get().checked_add(1).filter(|version| *version != Self::NOBODYS)?;
+        self.0.set(version);
+        Some(version)
+    }
 }
 
 // === impl Guesses ===
@@ -45,12 +80,11 @@ impl Guesses {
             self.pause.set(pause);
             return None;
         }
-        (place.slot == slot).then_some((place.value, place.version))
+        (place.slot == slot && !self.given_up.get()).then_some((place.value, place.version))
     }
 
-    /// `value` was written over `version`.
-    pub(crate) fn wrote(&self, slot: u32, value: &Slot, over: u32) {
-        let Some(version) = over.checked_add(1) else { return };
+    /// `value` was written, in this version or a later one.
+    pub(crate) fn wrote(&self, slot: u32, value: &Slot, version: u32) {
         let mut places = self.places.borrow_mut();
         if places.is_empty() {
             places.resize(PLACES, None);
@@ -60,16 +94,35 @@ impl Guesses {
         }
     }
 
+    /// The slot was read, in this version.
+    pub(crate) fn read(&self, slot: u32, version: u32) {
+        if let Some((failed, guess)) = self.failed.get()
+            && failed == slot
+        {
+            self.failed.set(None);
+            if version < guess {
+                self.given_up.set(true);
+            }
+        }
+    }
+
     /// A guess was right.
     pub(crate) fn succeeded(&self) {
         self.last_pause.set(0);
     }
 
     /// A guess was wrong.
-    pub(crate) fn failed(&self) {
+    pub(crate) fn failed(&self, slot: u32, version: u32) {
         let pause = self.last_pause.get().saturating_mul(2).saturating_add(1).min(LONGEST_PAUSE);
         self.last_pause.set(pause);
         self.pause.set(pause);
+        self.failed.set(Some((slot, version)));
+    }
+
+    /// The slots are others now.
+    pub(crate) fn forget(&self) {
+        self.places.borrow_mut().clear();
+        self.failed.set(None);
     }
 
     fn place(slot: u32) -> usize {
@@ -84,16 +137,27 @@ mod tests {
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
-    fn what_was_written_is_guessed_once_with_the_next_version() {
+    fn what_was_written_is_guessed_once() {
         let guesses = Guesses::default();
         assert!(guesses.guess(7).is_none());
-        guesses.wrote(7, &Slot::default(), 41);
+        guesses.wrote(7, &Slot::default(), 42);
         assert_eq!(guesses.guess(7), Some((Slot::default(), 42)));
         assert!(guesses.guess(7).is_none());
-        guesses.wrote(7, &Slot::default(), 41);
+        guesses.wrote(7, &Slot::default(), 42);
         assert!(guesses.guess(7 + PLACES as u32).is_none(), "another slot in the same place");
-        guesses.wrote(7, &Slot::default(), u32::MAX);
-        assert!(guesses.guess(7).is_none(), "versions begin anew");
+        guesses.wrote(7, &Slot::default(), 42);
+        guesses.forget();
+        assert!(guesses.guess(7).is_none());
+    }
+
+    #[test]
+    fn the_next_version_is_beyond_the_highest_that_was_seen_anywhere() {
+        let versions = Versions::default();
+        versions.seen(41);
+        versions.seen(7);
+        assert_eq!([versions.wrote(), versions.wrote()], [Some(42), Some(43)]);
+        versions.seen(u32::MAX - 1);
+        assert_eq!(versions.wrote(), None, "the count is at its end");
     }
 
     #[test]
@@ -104,16 +168,33 @@ mod tests {
             guesses.wrote(7, &Slot::default(), 1);
             if guesses.guess(7).is_some() {
                 made += 1;
-                guesses.failed();
+                guesses.failed(7, 1);
             }
         }
         // After pauses of 1, 3, 7 … 1,023 ten failures have passed; then one in 1,024.
         assert!((15..=20).contains(&made), "{made}");
         guesses.succeeded();
-        guesses.failed();
+        guesses.failed(7, 1);
         guesses.wrote(7, &Slot::default(), 1);
         assert!(guesses.guess(7).is_none());
         guesses.wrote(7, &Slot::default(), 1);
         assert!(guesses.guess(7).is_some(), "a success has shortened the pause to one");
+    }
+
+    #[test]
+    fn a_host_whose_versions_are_others_is_not_guessed_at() {
+        let guesses = Guesses::default();
+        guesses.failed(7, 100);
+        guesses.read(8, 3);
+        guesses.read(7, 100);
+        guesses.failed(7, 100);
+        guesses.guess(7);
+        guesses.wrote(7, &Slot::default(), 101);
+        guesses.guess(7);
+        guesses.read(7, 3);
+        for _ in 0..10 {
+            guesses.wrote(7, &Slot::default(), 101);
+            assert!(guesses.guess(7).is_none());
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Whose bucket a request is counted in.
 
+use crate::slot::TAG_BITS;
 use siphasher::sip128::{Hasher128, SipHasher13};
 use sluice_core::attribute::Attribute;
 use sluice_core::exchange::Exchange;
@@ -23,6 +24,8 @@ pub(crate) struct Key {
     pub(crate) ipv6_prefix: u8,
     /// Secret of the proxy: who does not know it can't tell which keys share a slot.
     pub(crate) seed: u64,
+    /// The rule's stable hash: no two rules have the same tags.
+    pub(crate) rule: u64,
     /// How many slots there are.
     pub(crate) slots: u32,
 }
@@ -34,14 +37,9 @@ pub(crate) struct Missing;
 // === impl Key ===
 
 impl Key {
-    /// The request's bucket under the limit with this number. Where `allow_missing`, the lack of a value is a value of its own.
-    pub(crate) fn bucket(
-        &self,
-        exchange: &Exchange<'_>,
-        limit: u32,
-        missing: MissingValues,
-    ) -> Result<Bucket, Missing> {
-        let mut hasher = SipHasher13::new_with_keys(self.seed, u64::from(limit));
+    /// The request's bucket, whatever limit holds for it.
+    pub(crate) fn bucket(&self, exchange: &Exchange<'_>, missing: MissingValues) -> Result<Bucket, Missing> {
+        let mut hasher = SipHasher13::new_with_keys(self.seed, self.rule);
         for attribute in &self.attributes {
             match self.hash(attribute, exchange, &mut hasher) {
                 Ok(()) => {}
@@ -52,7 +50,7 @@ impl Key {
         let hash = hasher.finish128();
         // The upper half of the hash, scaled to the number of slots.
         let slot = (hash.h1 >> 32).wrapping_mul(u64::from(self.slots)) >> 32;
-        Ok(Bucket { slot: u32::try_from(slot).unwrap_or(0), tag: hash.h2 })
+        Ok(Bucket { slot: u32::try_from(slot).unwrap_or(0), tag: hash.h2 >> (64 - TAG_BITS) })
     }
 
     /// A value with its length before it, so that no two lists of values read alike.

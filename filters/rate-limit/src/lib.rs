@@ -12,6 +12,7 @@
 //! | [`config`] | the section `rateLimit` of the document |
 //! | [`gcra`] | the algorithm, apart from any store |
 //! | `key`, `slot`, `table` | whose bucket it is, where it lies, and how it is changed |
+//! | `directory` | which slots of shared memory are whose, over all rules and updates |
 //! | `guess` | how reading a slot is saved where one worker is busy with one key |
 //! | `lease` | several units at once, for rules that have a `tolerance` |
 //! | `rule`, [`policy`] | one rule's answer; all rules', and how a client is told |
@@ -21,6 +22,7 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+mod directory;
 mod fields;
 pub mod gcra;
 mod guess;

@@ -2,9 +2,10 @@
 
 use crate::fields::{Fields, Standing, seconds};
 use crate::rule::{Left, Look, Refusal, Rule, Why};
+use crate::table::Table;
 use sluice_core::attribute::Attribute;
 use sluice_core::compile::{Position, Stage};
-use sluice_core::environment::UnixTime;
+use sluice_core::environment::{Environment, UnixTime};
 use sluice_core::exchange::Exchange;
 use sluice_core::reason::{ReasonId, Section};
 use sluice_core::verdict::{LocalReply, Mutations, Verdict};
@@ -24,6 +25,18 @@ pub struct RateLimitPolicy {
 // === impl RateLimitPolicy ===
 
 impl Stage for RateLimitPolicy {
+    fn is_told_of_its_life(&self) -> bool {
+        true
+    }
+
+    fn start(&self, environment: &dyn Environment) {
+        Table::start(self.rules.iter().map(|rule| &rule.table), environment, environment.now());
+    }
+
+    fn end(&self, environment: &dyn Environment) {
+        Table::end(self.rules.iter().map(|rule| &rule.table), environment, environment.now());
+    }
+
     fn section(&self) -> Section {
         Section::RateLimit
     }

@@ -3,8 +3,8 @@
 use crate::config::{Contention, MissingKey};
 use crate::gcra::{Gcra, Taken};
 use crate::key::{Bucket, Key, Missing, MissingValues};
-use crate::lease::Leases;
-use crate::slot::{Slot, Standing};
+use crate::lease::{Lease, Leases, Terms};
+use crate::slot::{Slot, Standing, Used};
 use crate::table::{Conflict, Table, Version};
 use sluice_core::attribute::Attribute;
 use sluice_core::environment::{Environment, UnixTime};
@@ -38,8 +38,9 @@ pub(crate) struct Rule {
     /// The units that a request takes.
     pub(crate) cost: u64,
     pub(crate) table: Table,
-    /// Only with a `tolerance`.
-    pub(crate) leases: Option<Leases>,
+    pub(crate) leases: Leases,
+    /// The most units that a bucket of any limit holds.
+    pub(crate) most_units: u64,
     pub(crate) refused: Remembered,
     pub(crate) shadow: bool,
     pub(crate) reasons: Reasons,
@@ -49,6 +50,8 @@ pub(crate) struct Rule {
 #[derive(Debug)]
 pub(crate) struct Limit {
     pub(crate) gcra: Gcra,
+    /// Only with a `tolerance`.
+    pub(crate) terms: Option<Terms>,
     /// Its item of `RateLimit-Policy`.
     pub(crate) policy: String,
 }
@@ -72,7 +75,9 @@ pub(crate) struct Look {
     held: Held,
 }
 
+/// Kept in memory that is used again, so its size costs nothing.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a box would be an allocation for each request")]
 enum Held {
     /// This worker has a lease that covers the request.
     Lease,
@@ -115,24 +120,24 @@ pub(crate) struct Left {
 /// The keys that were refused lately, so that a flood of one costs no call of the host. Buckets are only ever emptied by others
 /// meanwhile, and filled by time: what was known then still suffices to refuse, never to let pass.
 #[derive(Debug, Default)]
-pub(crate) struct Remembered(RefCell<Vec<(u64, UnixTime)>>);
+pub(crate) struct Remembered(RefCell<Vec<(u64, Used)>>);
 
 // === impl Remembered ===
 
 impl Remembered {
-    fn full_at(&self, tag: u64) -> Option<UnixTime> {
+    fn used(&self, tag: u64) -> Option<Used> {
         let places = self.0.borrow();
-        let (known, full_at) = places.get(Self::place(tag))?;
-        (*known == tag).then_some(*full_at)
+        let (known, used) = places.get(Self::place(tag))?;
+        (*known == tag).then_some(*used)
     }
 
-    fn remember(&self, tag: u64, full_at: UnixTime) {
+    fn remember(&self, tag: u64, used: Used) {
         let mut places = self.0.borrow_mut();
         if places.is_empty() {
-            places.resize(REMEMBERED, (0, UnixTime::default()));
+            places.resize(REMEMBERED, (0, Used::default()));
         }
         if let Some(place) = places.get_mut(Self::place(tag)) {
-            *place = (tag, full_at);
+            *place = (tag, used);
         }
     }
 
@@ -172,13 +177,13 @@ impl Rule {
         now: UnixTime,
     ) -> Option<Result<Look, Refusal>> {
         let limit = self.choose_limit(exchange);
-        let gcra = self.limit(limit)?.gcra;
+        let Limit { gcra, terms, .. } = *self.limit(limit)?;
         let refusal = |why, wait| Refusal { rule, limit, why, wait };
         let missing = match self.on_missing_key {
             MissingKey::Share => MissingValues::Share,
             MissingKey::Skip | MissingKey::Deny => MissingValues::None,
         };
-        let bucket = match self.key.bucket(exchange, limit, missing) {
+        let bucket = match self.key.bucket(exchange, missing) {
             Ok(bucket) => bucket,
             Err(Missing) if self.on_missing_key == MissingKey::Skip => {
                 exchange
@@ -187,50 +192,46 @@ impl Rule {
             }
             Err(Missing) => return Some(Err(refusal(Why::MissingKey, 0))),
         };
-        if self.leases.as_ref().is_some_and(|leases| leases.covers(bucket.tag, self.cost, now)) {
+        if terms.is_some() && self.leases.covers(bucket.tag, gcra.interval(), self.cost, now) {
             return Some(Ok(Look { rule, limit, bucket, held: Held::Lease }));
         }
-        if let Some(full_at) = self.refused.full_at(bucket.tag)
-            && gcra.mend(full_at, now).is_none()
-            && let Err(refused) = gcra.take(full_at, now, self.cost)
+        if let Some(used) = self.refused.used(bucket.tag)
+            && !self.is_of_another_clock(used, now)
+            && let Err(refused) = gcra.take(gcra.convert(used.full_at, used.interval, now), now, self.cost)
         {
             return Some(Err(refusal(Why::Exceeded, refused.wait)));
         }
         let environment = exchange.environment();
-        let (mut slot, mut version) = match self.leases {
+        self.table.hold(environment, now);
+        let (mut slot, mut version) = match terms {
             // Others give back what they leased, so a guess could be too low as well as too high.
             Some(_) => self.table.read(environment, bucket.slot, now),
             None => self.table.read_or_guess(environment, bucket.slot, now),
         };
-        let mut taken = self.take(&gcra, &slot, bucket, now);
+        // What is taken here is not written: all rules are looked at first.
+        let mut trial = slot;
+        let mut taken = self.take(&gcra, terms, &mut trial, bucket, now);
         if taken.is_err() && matches!(version, Version::Guessed(_)) {
             (slot, version) = self.table.read(environment, bucket.slot, now);
-            taken = self.take(&gcra, &slot, bucket, now);
+            trial = slot;
+            taken = self.take(&gcra, terms, &mut trial, bucket, now);
         }
         Some(match taken {
             Ok(_) => Ok(Look { rule, limit, bucket, held: Held::Slot(slot, version) }),
             Err((why, wait)) => {
-                self.mend(&gcra, slot, version, bucket, environment, now);
+                if slot.mend(self.most_units, now) {
+                    // Whoever came first has put it right as well, or the next request will.
+                    let _ = self.table.write(environment, bucket.slot, &slot, version);
+                }
                 Err(refusal(why, wait))
             }
         })
     }
 
-    /// Puts right what a clock that has been set back has left in a slot.
-    fn mend(
-        &self,
-        gcra: &Gcra,
-        mut slot: Slot,
-        version: Version,
-        bucket: Bucket,
-        environment: &dyn Environment,
-        now: UnixTime,
-    ) {
-        if let Some(full_at) = gcra.mend(slot.standing(bucket.tag).full_at(), now) {
-            slot.put(bucket.tag, full_at);
-            // Whoever came first has put it right as well, or the next request will.
-            let _ = self.table.write(environment, bucket.slot, &slot, version);
-        }
+    /// Whether more was taken than any bucket of the rule holds, which only a clock that has been set back can leave.
+    fn is_of_another_clock(&self, used: Used, now: UnixTime) -> bool {
+        let empty = now.as_nanos().saturating_add(self.most_units.saturating_mul(used.interval));
+        used.full_at.as_nanos() > empty
     }
 
     /// Takes what [`Self::look`] has found.
@@ -249,15 +250,15 @@ impl Rule {
             Contention::Allow => Ok(Left { limit, remaining: 0, next_unit_in: 1 }),
             Contention::Deny => Err(refusal(Why::Contended, 1)),
         };
-        let Some(gcra) = self.limit(limit).map(|limit| limit.gcra) else { return contended };
+        let Some(&Limit { gcra, terms, .. }) = self.limit(limit) else { return contended };
         let mut held = match look.held {
             Held::Slot(slot, version) => Some((slot, version)),
             Held::Lease => {
-                let leases = self.leases.as_ref();
-                if leases.is_some_and(|leases| leases.spend(bucket.tag, self.cost, now)) {
-                    let remaining = leases.map_or(0, |leases| leases.left(bucket.tag));
+                if self.leases.spend(bucket.tag, gcra.interval(), self.cost, now) {
+                    let remaining = self.leases.left(bucket.tag);
                     return Ok(Left { limit, remaining, next_unit_in: gcra.interval() });
                 }
+                self.table.hold(environment, now);
                 None
             }
         };
@@ -266,15 +267,23 @@ impl Rule {
             let (mut slot, version) =
                 held.take().unwrap_or_else(|| self.table.read(environment, bucket.slot, now));
             let (taken, units) =
-                self.take(&gcra, &slot, bucket, now).map_err(|(why, wait)| refusal(why, wait))?;
-            slot.put(bucket.tag, taken.full_at);
+                self.take(&gcra, terms, &mut slot, bucket, now).map_err(|(why, wait)| refusal(why, wait))?;
             match self.table.write(environment, bucket.slot, &slot, version) {
                 Ok(()) => {
-                    let mut remaining = taken.remaining;
-                    if let Some(leases) = &self.leases {
-                        leases.grant(bucket.tag, units, self.cost, now);
-                        remaining = remaining.saturating_add(leases.left(bucket.tag));
+                    let left = units.saturating_sub(self.cost);
+                    if let Some(Terms { life, .. }) = terms {
+                        self.leases.grant(Lease {
+                            tag: bucket.tag,
+                            interval: gcra.interval(),
+                            size: units,
+                            left,
+                            from: now,
+                            until: UnixTime::from_nanos(now.as_nanos().saturating_add(life)),
+                            full_at: taken.full_at,
+                            returned: slot.returned(),
+                        });
                     }
+                    let remaining = taken.remaining.saturating_add(left);
                     return Ok(Left { limit, remaining, next_unit_in: taken.next_unit_in });
                 }
                 // A wrong guess is not another worker's coming first.
@@ -285,41 +294,56 @@ impl Rule {
         contended
     }
 
-    /// What the request takes from its bucket in `slot`, and how many units that are: with leases, more than it needs, if there are.
+    /// Takes what the request needs from its bucket in `slot`, and says how many units that are: with a lease, more than it needs, if
+    /// there are. Where there are too few, nothing is taken.
     fn take(
         &self,
         gcra: &Gcra,
-        slot: &Slot,
+        terms: Option<Terms>,
+        slot: &mut Slot,
         bucket: Bucket,
         now: UnixTime,
     ) -> Result<(Taken, u64), (Why, u64)> {
         let standing = slot.standing(bucket.tag);
-        let mut full_at = standing.full_at();
-        if let Some(leases) = &self.leases {
-            if let Standing::Known(_) = standing {
-                // What an earlier lease has not spent is given back.
-                let unspent = leases.left(bucket.tag).saturating_mul(gcra.interval());
+        // A stranger's bucket is taken over with the time that it needs, not with its units: whoever had it before is owed that time.
+        let mut full_at = match standing {
+            Standing::Known(used) => gcra.convert(used.full_at, used.interval, now),
+            Standing::Crowded(full_at) => full_at,
+            Standing::Full => UnixTime::default(),
+        };
+        let known = full_at;
+        let mut moved = 0;
+        if let Standing::Known(used) = standing
+            && terms.is_some()
+        {
+            moved = if used.interval == gcra.interval() {
+                // What an earlier lease has not spent is handed back.
+                let unspent = self.leases.unspent(bucket.tag, gcra.interval(), now, slot.returned());
                 full_at = UnixTime::from_nanos(full_at.as_nanos().saturating_sub(unspent));
-            }
-            let units = leases.next_size(bucket.tag, self.cost);
-            if let Ok(taken) = gcra.take(full_at, now, units) {
-                return Ok((taken, units));
-            }
+                unspent
+            } else {
+                // Times of another limit say nothing any more: no lease that was given before can be handed back.
+                used.full_at.as_nanos().saturating_sub(now.as_nanos())
+            };
         }
-        match gcra.take(full_at, now, self.cost) {
-            Ok(taken) => Ok((taken, self.cost)),
-            Err(refused) => {
-                let why = match standing {
-                    Standing::Crowded(_) => Why::Crowded,
-                    Standing::Known(_) | Standing::Full => Why::Exceeded,
-                };
-                // Leases give back, and strangers' buckets change hands: only what surely stays is remembered.
-                if self.leases.is_none() && why == Why::Exceeded {
-                    self.refused.remember(bucket.tag, full_at);
-                }
-                Err((why, refused.wait))
-            }
+        let sizes = terms.map(|terms| self.leases.next_size(bucket.tag, self.cost, terms));
+        let mut sizes = sizes.into_iter().chain([self.cost]);
+        let taken = sizes.find_map(|units| Some((gcra.take(full_at, now, units).ok()?, units)));
+        if let Some((taken, units)) = taken {
+            slot.give_back(moved);
+            slot.put(bucket.tag, Used { full_at: taken.full_at, interval: gcra.interval() });
+            return Ok((taken, units));
         }
+        let wait = gcra.take(full_at, now, self.cost).err().map_or(0, |refused| refused.wait);
+        let why = match standing {
+            Standing::Crowded(_) => Why::Crowded,
+            Standing::Known(_) | Standing::Full => Why::Exceeded,
+        };
+        // Leases are handed back, and strangers' buckets change hands: only what surely stays is remembered.
+        if why == Why::Exceeded && self.limits.iter().all(|limit| limit.terms.is_none()) {
+            self.refused.remember(bucket.tag, Used { full_at: known, interval: gcra.interval() });
+        }
+        Err((why, wait))
     }
 
     /// The position of the limit that holds for this request: the first of `by` that fits, or the rule's own.

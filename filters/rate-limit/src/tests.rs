@@ -204,15 +204,22 @@ fn limits_that_need_an_identity_are_asked_after_it_is_known_and_both_are_told() 
 }
 
 #[test]
-fn by_gives_other_limits_to_some_each_with_its_own_bucket() {
+fn by_gives_other_limits_to_some_and_what_they_took_stays_taken() {
     let stand = rules(json!([{
         "name": "a", "key": ["identity.consumer"], "limit": "1/h",
         "by": { "identity.attributes.plan": { "gold": "5/h", "silver": { "limit": "10/h", "burst": 3 } } },
     }]));
     let environment = FakeEnvironment::default();
-    for (name, plan, expected) in
-        [("a", "gold", 5), ("b", "silver", 3), ("c", "free", 1), ("a", "free", 1), ("a", "gold", 0)]
-    {
+    for (name, plan, expected) in [
+        ("a", "gold", 5),
+        ("b", "silver", 3),
+        ("c", "free", 1),
+        ("a", "free", 0),
+        ("a", "gold", 0),
+        ("c", "silver", 2),
+        ("c", "gold", 2),
+        ("c", "free", 0),
+    ] {
         let request = FakeRequest::get("/").identity(consumer(name, plan));
         assert_eq!(passing(&stand, &request, &environment, 9), expected, "{name} {plan}");
     }
@@ -354,8 +361,9 @@ fn memory_is_bounded_by_the_slots_whatever_clients_send() {
         stand.play(&FakeRequest::get("/").header("x-t", tenant.to_string()), &environment);
     }
     let sizes = environment.shared_sizes();
-    assert_eq!(sizes.len(), 8);
-    assert!(sizes.iter().all(|(name, size)| name.starts_with("sluice/rl/") && *size <= 128), "{sizes:?}");
+    // And the directory.
+    assert_eq!(sizes.len(), 8 + 1);
+    assert!(sizes.iter().all(|(name, size)| name.starts_with("sluice/rl2/") && *size <= 188), "{sizes:?}");
 }
 
 #[test]
@@ -379,18 +387,134 @@ fn crowded_slots_never_let_more_through_than_their_buckets_hold() {
 }
 
 #[test]
-fn an_update_keeps_the_counts_of_rules_that_stay_as_they_are() {
+fn an_update_keeps_what_was_taken_whatever_it_changes_but_the_rule_and_its_key() {
+    let rule = |change: Value| {
+        let mut rule = json!({ "name": "a", "key": "header.x-t", "limit": "5/day" });
+        rule.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        rules(json!([{ "name": "other", "match": { "paths": "/other" }, "limit": "100/h" }, rule]))
+    };
+    let request = FakeRequest::get("/").header("x-t", "a").header("x-plan", "gold");
+    for (change, left) in [
+        (json!({}), 0),
+        (json!({ "limit": "7/day" }), 2),
+        (json!({ "limit": "3/day" }), 0),
+        (json!({ "limit": "9/h" }), 4),
+        (json!({ "limit": "5/day", "burst": 8 }), 3),
+        (json!({ "burst": 2 }), 0),
+        (json!({ "cost": 2 }), 0),
+        (json!({ "onMissingKey": "deny", "shadow": false }), 0),
+        (json!({ "by": { "header.x-plan": { "silver": "9/day" } } }), 0),
+        (json!({ "by": { "header.x-plan": { "gold": "6/day" } } }), 1),
+        (json!({ "tolerance": 50, "limit": "8/day" }), 3),
+        // Another rule, another key, another table.
+        (json!({ "name": "b" }), 5),
+        (json!({ "key": ["header.x-t", "header.x-u"] }), 5),
+        (json!({ "slots": 8 }), 5),
+    ] {
+        let environment = FakeEnvironment::default();
+        let (before, after) = (rule(json!({})), rule(change.clone()));
+        before.start(&environment);
+        assert_eq!(passing(&before, &request, &environment, 9), 5);
+        after.start(&environment);
+        before.end(&environment);
+        assert_eq!(passing(&after, &request, &environment, 9), left, "{change}");
+    }
+}
+
+#[test]
+fn whoever_changes_between_plans_takes_from_one_bucket() {
+    let stand = rules(json!([{
+        "name": "a", "key": ["identity.consumer"], "limit": "5/h", "slots": 1,
+        "by": { "identity.attributes.plan": { "gold": "1000/h", "silver": "10/s" } },
+    }]));
     let environment = FakeEnvironment::default();
-    let rule = |limit: &str| json!({ "name": "a", "key": "header.x-t", "limit": limit });
-    let request = FakeRequest::get("/").header("x-t", "a");
-    assert_eq!(passing(&rules(json!([rule("3/h")])), &request, &environment, 9), 3);
-    let updated = rules(json!([{ "name": "new", "limit": "100/h" }, rule("3/h")]));
-    assert_eq!(passing(&updated, &request, &environment, 9), 0);
-    assert_eq!(
-        passing(&rules(json!([rule("4/h")])), &request, &environment, 9),
-        4,
-        "another limit begins anew"
+    let play = |plan: &str, count| {
+        passing(&stand, &FakeRequest::get("/").identity(consumer("a", plan)), &environment, count)
+    };
+    assert_eq!(play("gold", 2_000), 1_000);
+    for _ in 0..5 {
+        // A refusal under the small limit must not make the bucket of the large one fuller.
+        assert_eq!((play("free", 3), play("silver", 3), play("gold", 3)), (0, 0, 0));
+    }
+}
+
+#[test]
+fn a_newcomer_in_a_slot_crowded_by_slower_limits_makes_nobodys_bucket_full() {
+    // The newcomer's bucket would fill in a second; those that it finds in hours.
+    let stand = rules(json!([{
+        "name": "a", "key": ["identity.consumer"], "limit": "5/h", "slots": 1,
+        "by": { "identity.attributes.plan": { "gold": "5/s" } },
+    }]));
+    let environment = FakeEnvironment::default();
+    let play = |name: &str, plan: &str| {
+        passing(&stand, &FakeRequest::get("/").identity(consumer(name, plan)), &environment, 9)
+    };
+    let free = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    assert_eq!(free.map(|name| play(name, "free")), [5; 8]);
+    assert_eq!(play("new", "gold"), 0);
+    environment.advance(Duration::from_secs(5));
+    play("new", "gold");
+    assert_eq!(free.map(|name| play(name, "free")), [0; 8]);
+}
+
+#[test]
+fn memory_of_rules_that_are_gone_is_used_again() {
+    let environment = FakeEnvironment::default();
+    let mut serving: Option<Stand> = None;
+    let mut sizes = Vec::new();
+    for update in 0..50 {
+        let next = rules(json!([
+            { "name": format!("renamed-{update}"), "key": "header.x-t", "limit": format!("{}/day", update + 1), "slots": 512 },
+            { "name": "stays", "key": "header.x-t", "limit": format!("{}/day", 60 - update), "slots": 512 },
+        ]));
+        next.start(&environment);
+        if let Some(former) = serving.take() {
+            former.end(&environment);
+        }
+        for tenant in 0..3_000 {
+            next.play(&FakeRequest::get("/").header("x-t", tenant.to_string()), &environment);
+        }
+        serving = Some(next);
+        environment.advance(Duration::from_secs(3));
+        sizes.push(environment.shared_sizes().len());
+    }
+    // The two rules, one that has just gone, and the directory.
+    assert!(sizes.iter().all(|count| *count <= 3 * 512 + 1), "{sizes:?}");
+    let last = environment.shared_sizes();
+    assert!(
+        last.iter().all(|(name, size)| name.len() <= 22 && (*size <= 188 || name.ends_with("blocks"))),
+        "{last:?}"
     );
+}
+
+#[test]
+fn many_workers_and_documents_share_a_rule_and_leave_each_other_what_is_theirs() {
+    let first = FakeEnvironment::default();
+    let request = FakeRequest::get("/").header("x-t", "a");
+    let rule = |name: &str| json!({ "name": name, "key": "header.x-t", "limit": "5/day" });
+    let workers: Vec<(Stand, FakeEnvironment)> = (0..4)
+        .map(|number| {
+            let documents =
+                if number < 2 { json!([rule("a"), rule("b")]) } else { json!([rule("c"), rule("b")]) };
+            (rules(documents), first.another_worker())
+        })
+        .collect();
+    for (stand, environment) in &workers {
+        stand.start(environment);
+    }
+    let pass = |worker: usize| passing(&workers[worker].0, &request, &workers[worker].1, 9);
+    assert_eq!(pass(0), 5);
+    assert_eq!([pass(1), pass(2), pass(3)], [0, 0, 0], "`b` is one rule in both documents");
+    // One document goes, with all of its workers; a new one comes. What stays has lost nothing.
+    for (stand, environment) in &workers[..2] {
+        stand.end(environment);
+    }
+    first.advance(Duration::from_secs(60));
+    let new = rules(json!([rule("d"), rule("e")]));
+    new.start(&first);
+    assert_eq!(passing(&new, &request, &first, 9), 5);
+    assert_eq!([pass(2), pass(3)], [0, 0]);
+    assert_eq!(passing(&new, &request, &first, 9), 0);
 }
 
 #[test]

@@ -1,15 +1,19 @@
 //! The section `telemetry`, and its compilation.
 
 use crate::labels::{Label, LabelSet, Labels};
-use crate::trace::TraceStage;
+use crate::trace::{TraceStage, Tracer};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use sluice_core::attribute::Attribute;
 use sluice_core::compile::{Compiler, PolicySection, Stage};
+use sluice_core::environment::Environment;
 use sluice_core::exchange::Exchange;
+use sluice_core::header_map::HeaderMap;
 use sluice_core::list::OneOrMany;
 use sluice_core::problem::FieldPath;
+use sluice_core::reason::ReasonId;
 use sluice_core::scalar::Percentage;
+use sluice_core::verdict::Mutations;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -59,7 +63,8 @@ pub enum Context {
     /// A request with a valid `traceparent` keeps it, unchanged. Any other gets a new one.
     #[default]
     Continue,
-    /// Every request gets a new one, whatever it sends: for an edge whose clients must not choose trace ids nor what is sampled.
+    /// Every request gets a new one, whatever it sends: for an edge whose clients must not choose trace ids nor what is sampled. Not
+    /// where Envoy itself traces: its tracer has read the context before, and writes its own afterwards.
     Restart,
     /// Both headers are left as they are.
     Off,
@@ -130,21 +135,25 @@ impl schemars::JsonSchema for LabelConfig {
 pub struct TelemetryPolicy {
     decision: bool,
     labels: Option<LabelSet>,
+    tracer: Option<Tracer>,
 }
 
 impl PolicySection for TelemetrySection {
     /// The stage of the trace context. What remains is [`TelemetrySection::compile_policy`].
     fn compile(&self, _: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
-        match self.trace.context {
-            Context::Off => Vec::new(),
-            context => {
-                vec![Box::new(TraceStage::new(context == Context::Restart, self.trace.sampling, compiler))]
-            }
-        }
+        let stage = self.tracer(compiler).map(|tracer| Box::new(TraceStage(tracer)) as Box<dyn Stage>);
+        stage.into_iter().collect()
     }
 }
 
 impl TelemetrySection {
+    fn tracer(&self, compiler: &mut Compiler) -> Option<Tracer> {
+        match self.trace.context {
+            Context::Off => None,
+            context => Some(Tracer::new(context == Context::Restart, self.trace.sampling, compiler)),
+        }
+    }
+
     /// Compiles what is not a stage: the decision and the labels of the section, which stands at `path`.
     pub fn compile_policy(&self, path: &FieldPath, compiler: &mut Compiler) -> TelemetryPolicy {
         let path = path.field("labels");
@@ -155,7 +164,7 @@ impl TelemetrySection {
                 .filter_map(|(position, label)| label.compile(&path.index(position), compiler));
             LabelSet::new(labels.collect(), &path, compiler)
         });
-        TelemetryPolicy { decision: self.decision, labels }
+        TelemetryPolicy { decision: self.decision, labels, tracer: self.tracer(compiler) }
     }
 }
 
@@ -221,6 +230,21 @@ impl TelemetryPolicy {
     /// Whether the host shall publish each request's decision for the access log.
     pub fn publishes_decision(&self) -> bool {
         self.decision
+    }
+
+    /// Gives a request its trace context that is answered before any stage is asked, since it has no single reading.
+    pub fn trace_unreadable(
+        &self,
+        headers: &HeaderMap,
+        environment: &dyn Environment,
+        mutations: &mut Mutations,
+        decisions: &mut Vec<ReasonId>,
+    ) {
+        if let Some(tracer) = &self.tracer {
+            let traced = tracer.trace(headers, environment);
+            decisions.extend(traced.reasons());
+            tracer.apply(&traced, headers, mutations);
+        }
     }
 
     /// Whether the host shall call [`TelemetryPolicy::on_complete`] when a request is over.

@@ -22,6 +22,7 @@ pub mod tracestate;
 
 pub use config::{TelemetryPolicy, TelemetrySection};
 pub use labels::Labels;
+pub use trace::{is_trace_context, trace_of_answer};
 
 #[cfg(test)]
 mod tests;

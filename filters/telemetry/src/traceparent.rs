@@ -17,6 +17,9 @@ const LENGTH: usize = 55;
 /// The trace is recorded by who started it (§3.2.3.3.1).
 const SAMPLED: u8 = 1;
 
+/// The trace id is random, at least its last seven bytes (Level 2, §3.2.3.3.2).
+const RANDOM: u8 = 2;
+
 impl TraceParent {
     /// Reads a header's value. `None` for anything that the standard says to take for absent: unknown forms, upper case, ids of zeros
     /// only, the version `ff`. Versions after 00 are read as far as 00 goes, as §4.3 has it.
@@ -41,11 +44,15 @@ impl TraceParent {
         Some(Self { trace_id, parent_id, flags: u8::try_from(flags).ok()? })
     }
 
-    /// The beginning of a trace, from random numbers. Zeros, which would be invalid, become ones.
+    /// The beginning of a trace, from random numbers, and so with the flag that says it. Zeros, which would be invalid, become ones.
     pub fn start(random: [u64; 3], sampled: bool) -> Self {
         let [upper, lower, parent] = random;
         let lower = if upper == 0 { lower.max(1) } else { lower };
-        Self { trace_id: [upper, lower], parent_id: parent.max(1), flags: if sampled { SAMPLED } else { 0 } }
+        Self {
+            trace_id: [upper, lower],
+            parent_id: parent.max(1),
+            flags: if sampled { RANDOM | SAMPLED } else { RANDOM },
+        }
     }
 
     /// The trace: its upper and its lower 64 bits.
@@ -56,6 +63,11 @@ impl TraceParent {
     /// Whether the trace is recorded by who started it.
     pub fn is_sampled(&self) -> bool {
         self.flags & SAMPLED != 0
+    }
+
+    /// Whether who made the trace id says that it is random.
+    pub fn is_random(&self) -> bool {
+        self.flags & RANDOM != 0
     }
 
     /// The header's value. By hand: the standard library's hexadecimal formatting was an eighth of all that the module did for a request.

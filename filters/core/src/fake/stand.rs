@@ -156,6 +156,16 @@ impl Stand {
         Ok((stand, compiler.problems))
     }
 
+    /// A worker begins to use the section.
+    pub fn start(&self, environment: &dyn Environment) {
+        self.stages.iter().for_each(|stage| stage.start(environment));
+    }
+
+    /// The worker ends.
+    pub fn end(&self, environment: &dyn Environment) {
+        self.stages.iter().for_each(|stage| stage.end(environment));
+    }
+
     /// Asks all stages of the section, in order, about `request`.
     ///
     /// # Panics

@@ -1,6 +1,8 @@
 //! Where there is no proxy: a host that a test makes up, one per thread. Without one every call fails with [`HostError::NoHost`].
 
 use super::{HeaderMapType, HostError, HostResult, LocalResponse, LogLevel};
+use sluice_core::environment::SharedError;
+use sluice_core::fake::SharedMemory;
 use sluice_core::header_map::HeaderMap;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -22,7 +24,7 @@ pub struct StandIn {
     /// Properties, by path.
     pub properties: HashMap<String, Vec<u8>>,
     /// Shared data with its versions.
-    pub shared: HashMap<String, (Vec<u8>, u32)>,
+    pub shared: SharedMemory,
     /// Counters, by name.
     pub counters: HashMap<String, u64>,
     /// Both clocks, in nanoseconds.
@@ -234,19 +236,17 @@ pub fn set_property(path: &str, value: &[u8]) -> HostResult<()> {
 /// # Errors
 /// As the test says.
 pub fn shared_data(key: &str) -> HostResult<Option<(Vec<u8>, u32)>> {
-    call("shared_data", |host| Ok(host.shared.get(key).cloned()))
+    call("shared_data", |host| Ok(host.shared.get(key)))
 }
 
 /// # Errors
 /// As the test says.
 pub fn set_shared_data(key: &str, value: &[u8], version: u32) -> HostResult<()> {
     call("set_shared_data", |host| {
-        let current = host.shared.get(key).map_or(0, |(_, version)| *version);
-        if version != 0 && version != current {
-            return Err(HostError::CasMismatch);
-        }
-        host.shared.insert(key.to_owned(), (value.to_vec(), current.saturating_add(1)));
-        Ok(())
+        host.shared.set(key, value, version).map_err(|error| match error {
+            SharedError::Conflict => HostError::CasMismatch,
+            SharedError::Unavailable => HostError::Status(10),
+        })
     })
 }
 

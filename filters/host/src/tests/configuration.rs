@@ -61,11 +61,11 @@ fn without_any_configuration_requests_are_refused() {
 #[test]
 fn all_workers_share_one_seed_and_it_outlives_updates() {
     let _first = plugin(DOCUMENT);
-    let seed = stand_in::with(|host| host.shared.get("sluice/seed").cloned()).unwrap();
+    let seed = stand_in::with(|host| host.shared.get("sluice/seed")).unwrap();
     assert_eq!(seed.0.len(), 8);
     let second = Plugin::default();
     assert!(second.on_configure());
-    assert_eq!(stand_in::with(|host| host.shared.get("sluice/seed").cloned()), Some(seed));
+    assert_eq!(stand_in::with(|host| host.shared.get("sluice/seed")), Some(seed));
 }
 
 #[test]
@@ -76,4 +76,53 @@ fn a_plugin_that_goes_hands_over_its_counts_and_stops_its_timer() {
     plugin.retire();
     assert_eq!(stand_in::with(|host| host.tick_period), None);
     assert_eq!(counter("sluice_decisions.section.fault.outcome.denied.reason.aborted.rule:abort"), 1);
+}
+
+#[test]
+fn limits_are_told_when_a_worker_begins_and_ends_and_not_when_a_configuration_is_only_tried() {
+    const LIMITS: &str = r#"{ "version": 1, "rateLimit": { "rules": [
+        { "name": "a", "key": ["header.x-user"], "limit": "5/day" }] } }"#;
+    let directory = || stand_in::with(|host| host.shared.get("sluice/rl2/blocks"));
+    // Envoy's main thread only compiles it.
+    let tried = plugin(LIMITS);
+    assert_eq!(directory(), None);
+    // A worker begins a moment later, and its timer then rests.
+    assert!(tick(&tried));
+    let begun = directory().unwrap();
+    assert!(!tick(&tried));
+    // The next configuration: the rule stays, and then goes with the last that had it.
+    let next = Rc::new(Plugin::default());
+    assert!(next.on_configure());
+    assert!(tick(&next));
+    let both = directory().unwrap();
+    assert_ne!(both.0, begun.0);
+    tried.retire();
+    assert_eq!(directory().unwrap().0, begun.0, "one user again");
+    next.retire();
+    assert_ne!(directory().unwrap().0, begun.0);
+    let left = directory();
+    next.retire();
+    assert_eq!(directory(), left, "nobody ends twice");
+}
+
+#[test]
+fn an_update_of_the_same_root_context_ends_the_policy_that_it_replaces() {
+    let rule = |name: &str| {
+        format!(
+            r#"{{ "version": 1, "rateLimit": {{ "rules": [{{ "name": "{name}", "limit": "5/day" }}] }} }}"#
+        )
+    };
+    let plugin = plugin(&rule("a"));
+    assert!(tick(&plugin));
+    let size = || stand_in::with(|host| host.shared.get("sluice/rl2/blocks")).unwrap().0.len();
+    let one = size();
+    for name in ["b", "c", "d"] {
+        stand_in::with(|host| {
+            host.configuration = rule(name).into_bytes();
+            host.now += 5 * SECOND;
+        });
+        assert!(plugin.on_configure());
+        assert!(tick(&plugin));
+    }
+    assert!(size() <= one * 3, "{} {one}", size());
 }

@@ -71,15 +71,38 @@ fn a_refusal_takes_nothing_and_dear_requests_take_more() {
 }
 
 #[test]
-fn a_time_that_only_a_clock_set_back_can_leave_is_known() {
+fn an_empty_bucket_is_never_in_debt() {
     let gcra = limit("1/s", 3);
     let now = UnixTime::from_nanos(START);
     let after = |nanoseconds: u64| UnixTime::from_nanos(START + nanoseconds);
     assert_eq!(gcra.take(after(3_600 * SECOND), now, 1), Err(Refused { wait: SECOND }), "empty, not in debt");
-    assert_eq!(gcra.mend(after(3_600 * SECOND), now), Some(after(3 * SECOND)));
-    // Workers' clocks may differ a little.
-    assert_eq!(gcra.mend(after(4 * SECOND), now), None);
-    assert_eq!(gcra.mend(after(0), now), None);
+}
+
+#[test]
+fn what_was_taken_stays_taken_where_the_limit_changes() {
+    let now = UnixTime::from_nanos(START);
+    let after = |nanoseconds: u64| UnixTime::from_nanos(START + nanoseconds);
+    for (before, units, later, left) in [
+        (("3/h", 3), 3, ("4/h", 4), 1),
+        (("4/h", 4), 3, ("3/h", 3), 0),
+        (("10/h", 10), 10, ("5/h", 5), 0),
+        (("5/day", 5), 5, ("10/day", 10), 5),
+        (("100/s", 100), 40, ("1000/day", 1_000), 960),
+        (("7/h", 7), 3, ("9/h", 9), 6),
+        (("1000/h", 1_000), 10, ("1000/s", 1_000), 990),
+    ] {
+        let (before, later) = (limit(before.0, before.1), limit(later.0, later.1));
+        let full_at = before.take(now, now, units).unwrap().full_at;
+        let converted = later.convert(full_at, before.interval(), now);
+        let found = later.take(converted, now, 0).map_or(0, |taken| taken.remaining);
+        assert_eq!(found, left, "{before:?} {later:?}");
+    }
+    let gcra = limit("1/s", 3);
+    assert_eq!(gcra.convert(after(5), SECOND, now), after(5));
+    assert_eq!(gcra.convert(now, 7, now), now);
+    assert_eq!(gcra.convert(UnixTime::default(), 7, now), UnixTime::default(), "full is full");
+    assert_eq!(gcra.convert(after(5), 0, now), after(5), "no limit of ours");
+    assert_eq!(gcra.convert(UnixTime::from_nanos(u64::MAX), 1, now), UnixTime::from_nanos(u64::MAX));
 }
 
 #[test]
