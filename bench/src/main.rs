@@ -6,6 +6,7 @@ mod arguments;
 mod bootstrap;
 mod comparison;
 mod contender;
+mod flood;
 mod load;
 mod machine;
 mod native;
@@ -41,6 +42,12 @@ const STARTUP_ROWS: [(&str, &str); 4] = [
     ("rss_per_worker", "memory that each further worker takes for the module, in bytes"),
 ];
 
+/// The row whose lines are about latency.
+const FLOOD_ROW: (&str, &str) = (
+    flood::ROW,
+    "while one address sends bad tokens (RS256, PS256): the latency of good requests in ms, and how many are accepted; beside jwt_authn",
+);
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.list {
@@ -61,7 +68,7 @@ fn list() {
     for row in ROWS {
         println!("{:22}  {}", row.name, row.about);
     }
-    for (name, about) in STARTUP_ROWS {
+    for (name, about) in STARTUP_ROWS.into_iter().chain([FLOOD_ROW]) {
         println!("{name:22}  {about}");
     }
 }
@@ -99,6 +106,10 @@ fn run(arguments: &Arguments) -> Result<bool> {
     }
 
     let cores = Cores::choose();
+    if arguments.wants(flood::ROW) {
+        let measured = flood::measure(modules.ours, modules.beside, cores, &mut progress);
+        keep(flood::ROW, measured, &mut progress);
+    }
     let mut bare = Contender::start("bare", &[], cores)?;
     let effort = Effort { rounds: arguments.rounds(), requests: arguments.requests() };
     for row in ROWS {

@@ -20,7 +20,8 @@ pub struct Line {
     pub bare: Option<Estimate>,
     /// How many values the medians are of.
     pub rounds: usize,
-    /// `us` per request; `ms` and `bytes` for what a start, a file and a worker cost.
+    /// `us` per request; `ms` and `bytes` for what a start, a file and a worker cost; `latency_ms` and `percent` for what clients notice
+    /// during a flood, where `bare` is ours without one.
     pub unit: &'static str,
 }
 
@@ -82,6 +83,9 @@ fn shown(estimate: Option<Estimate>, unit: &str) -> String {
     match unit {
         "bytes" if spread == 0.0 => format!("{:.0} KiB", median / 1024.0),
         "bytes" => format!("{:.0} ±{:.0} KiB", median / 1024.0, spread / 1024.0),
+        "latency_ms" if spread == 0.0 => format!("{median:.2} ms"),
+        "latency_ms" => format!("{median:.2} ±{spread:.2} ms"),
+        "percent" => format!("{median:.0} %"),
         "ms" => format!("{median:.0} ±{spread:.0} ms"),
         _ => format!("{median:.2} ±{spread:.2} µs"),
     }

@@ -116,7 +116,7 @@ pub fn token_of(user: &str) -> Token {
 }
 
 /// Good tokens of different users; signing takes more than half a millisecond each, so every core signs.
-fn tokens(count: usize) -> Vec<String> {
+pub fn tokens(count: usize) -> Vec<String> {
     let numbers: Vec<usize> = (0..count).collect();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let sign = |n: &usize| token_of(&format!("user-{n}")).claim("jti", format!("{n:08}")).sign();
