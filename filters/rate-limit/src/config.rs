@@ -244,7 +244,7 @@ impl RuleConfig {
             limits,
             by,
             cost,
-            table: Table::new(rule, slots, fills_in, Rc::clone(versions)),
+            table: Table::new(rule, slots, fills_in, most_units, Rc::clone(versions)),
             leases: Leases::default(),
             most_units,
             refused: Remembered::default(),

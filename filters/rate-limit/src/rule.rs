@@ -219,9 +219,9 @@ impl Rule {
         Some(match taken {
             Ok(_) => Ok(Look { rule, limit, bucket, held: Held::Slot(slot, version) }),
             Err((why, wait)) => {
-                if slot.mend(self.most_units, now) {
+                if slot.is_mended() {
                     // Whoever came first has put it right as well, or the next request will.
-                    let _ = self.table.write(environment, bucket.slot, &slot, version);
+                    let _ = self.table.write(environment, bucket.slot, &slot.written(now), version);
                 }
                 Err(refusal(why, wait))
             }
@@ -268,7 +268,7 @@ impl Rule {
                 held.take().unwrap_or_else(|| self.table.read(environment, bucket.slot, now));
             let (taken, units) =
                 self.take(&gcra, terms, &mut slot, bucket, now).map_err(|(why, wait)| refusal(why, wait))?;
-            match self.table.write(environment, bucket.slot, &slot, version) {
+            match self.table.write(environment, bucket.slot, &slot.written(now), version) {
                 Ok(()) => {
                     let left = units.saturating_sub(self.cost);
                     if let Some(Terms { life, .. }) = terms {
@@ -341,7 +341,9 @@ impl Rule {
         };
         // Leases are handed back, and strangers' buckets change hands: only what surely stays is remembered.
         if why == Why::Exceeded && self.limits.iter().all(|limit| limit.terms.is_none()) {
-            self.refused.remember(bucket.tag, Used { full_at: known, interval: gcra.interval() });
+            // No more than is needed to refuse: beyond that, the clock would seem to have been set back.
+            let full_at = known.min(UnixTime::from_nanos(now.as_nanos().saturating_add(gcra.capacity())));
+            self.refused.remember(bucket.tag, Used { full_at, interval: gcra.interval() });
         }
         Err((why, wait))
     }

@@ -14,8 +14,8 @@ pub(crate) const WAYS: usize = 8;
 /// The bits of a bucket's tag.
 pub(crate) const TAG_BITS: u32 = 48;
 
-/// The owner's stamp, and what was handed back; little-endian, as all numbers here.
-const HEADER_BYTES: usize = 12;
+/// The owner's stamp, what was handed back, and when it was written; little-endian, as all numbers here.
+const HEADER_BYTES: usize = 20;
 
 /// A tag of 6 bytes, a time, an interval.
 const ENTRY_BYTES: usize = 22;
@@ -45,6 +45,10 @@ pub(crate) struct Slot {
     used: usize,
     /// By how many nanoseconds the slot's buckets were ever made full earlier, by leases that were handed back among others; wraps.
     returned: u64,
+    /// When it was written.
+    written: UnixTime,
+    /// A clock that has been set back was seen, and the buckets put right: to be written.
+    mended: bool,
 }
 
 /// What a slot knows of a key.
@@ -66,11 +70,13 @@ impl Slot {
     pub(crate) fn read(value: &[u8], stamp: u32, now: UnixTime) -> Self {
         let mut slot = Self::default();
         let Some((header, entries)) = value.split_at_checked(HEADER_BYTES) else { return slot };
-        let (owner, returned) = header.split_at(4);
+        let (owner, rest) = header.split_at(4);
+        let (returned, written) = rest.split_at(8);
         if number(owner) != u64::from(stamp) {
             return slot;
         }
         slot.returned = number(returned);
+        slot.written = UnixTime::from_nanos(number(written));
         let (chunks, _) = entries.as_chunks::<ENTRY_BYTES>();
         for chunk in chunks {
             let (tag, rest) = chunk.split_at(6);
@@ -85,7 +91,7 @@ impl Slot {
 
     /// The same later: without the buckets that are full by then.
     pub(crate) fn at(&self, now: UnixTime) -> Self {
-        let mut later = Self { returned: self.returned, ..Self::default() };
+        let mut later = Self { returned: self.returned, written: self.written, ..Self::default() };
         self.entries().iter().filter(|entry| entry.used.full_at > now).for_each(|entry| later.push(*entry));
         later
     }
@@ -125,29 +131,47 @@ impl Slot {
         self.returned = self.returned.wrapping_add(nanoseconds);
     }
 
-    /// Puts right what a clock that has been set back has left: buckets from which more was taken than any of the rule's holds, `most` units.
-    /// They are as good as empty; otherwise they would stay empty until the clock is back where it was. Says whether there were any.
-    pub(crate) fn mend(&mut self, most: u64, now: UnixTime) -> bool {
+    /// Whether [`Self::mend`] has put anything right.
+    pub(crate) fn is_mended(&self) -> bool {
+        self.mended
+    }
+
+    /// Where the clock has been set back since the slot was written, puts right what that has left: buckets from which more was taken than
+    /// any of the rule's holds, `most` units. They are as good as empty; otherwise they would stay empty until the clock is back where it
+    /// was. (More may have been taken under a larger limit, before an update or by `by`; that stays.)
+    pub(crate) fn mend(&mut self, most: u64, now: UnixTime) {
+        let latest = now.as_nanos().saturating_add(CLOCKS_DIFFER);
+        if self.written.as_nanos() <= latest {
+            return;
+        }
         let (count, mut mended) = (self.used, 0_u64);
         for Entry { used, .. } in self.entries.iter_mut().take(count) {
             let empty = now.as_nanos().saturating_add(most.saturating_mul(used.interval));
             let beyond = used.full_at.as_nanos().saturating_sub(empty);
-            if beyond > CLOCKS_DIFFER {
-                used.full_at = UnixTime::from_nanos(empty);
-                mended = mended.wrapping_add(beyond);
-            }
+            used.full_at = used.full_at.min(UnixTime::from_nanos(empty));
+            mended = mended.wrapping_add(beyond);
         }
         self.give_back(mended);
-        mended > 0
+        self.mended = true;
+    }
+
+    /// It is written at `now`.
+    #[must_use]
+    pub(crate) fn written(mut self, now: UnixTime) -> Self {
+        self.written = now;
+        self.mended = false;
+        self
     }
 
     /// Hands `write` the value for shared memory, where the owner's stamp is `stamp`.
     pub(crate) fn with_value<T>(&self, stamp: u32, write: impl FnOnce(&[u8]) -> T) -> T {
         let mut value = [0; HEADER_BYTES + WAYS * ENTRY_BYTES];
         let (header, rest) = value.split_at_mut(HEADER_BYTES);
-        let (owner, returned) = header.split_at_mut(4);
+        let (owner, header) = header.split_at_mut(4);
+        let (returned, written) = header.split_at_mut(8);
         owner.copy_from_slice(&stamp.to_le_bytes());
         returned.copy_from_slice(&self.returned.to_le_bytes());
+        written.copy_from_slice(&self.written.as_nanos().to_le_bytes());
         let (chunks, _) = rest.as_chunks_mut::<ENTRY_BYTES>();
         for (chunk, entry) in chunks.iter_mut().zip(self.entries()) {
             let (tag, rest) = chunk.split_at_mut(6);
@@ -247,12 +271,21 @@ mod tests {
     #[test]
     fn what_only_a_clock_set_back_can_leave_is_put_right() {
         let second = 1_000_000_000;
-        for (full_at, mended) in
-            [(30, None), (30 + second, None), (31 + second, Some(30)), (900 * second, Some(30))]
-        {
+        for (written, full_at, mended) in [
+            (0, 30, None),
+            // More was taken under a larger limit.
+            (0, 900 * second, None),
+            // Workers' clocks may differ a little.
+            (second, 900 * second, None),
+            (second + 1, 900 * second, Some(30)),
+            (3_600 * second, 3_600 * second + 20, Some(30)),
+            (3_600 * second, 20, Some(20)),
+        ] {
             let mut slot = Slot::default();
             slot.put(1, used(full_at));
-            assert_eq!(slot.mend(3, at(0)), mended.is_some(), "{full_at}");
+            slot = slot.written(at(written));
+            slot.mend(3, at(0));
+            assert_eq!(slot.is_mended(), mended.is_some(), "{full_at}");
             assert_eq!(slot.standing(1), Standing::Known(used(mended.unwrap_or(full_at))));
             assert_eq!(slot.returned(), mended.map_or(0, |mended| full_at - mended));
         }

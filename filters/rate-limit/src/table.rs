@@ -17,6 +17,8 @@ pub(crate) struct Table {
     blocks: u32,
     /// Nanoseconds after a request in which its buckets are all full again.
     fills_in: u64,
+    /// The most units that any of its buckets holds.
+    most_units: u64,
     /// Which slots of shared memory are its own, once it is known.
     tenancy: RefCell<Option<Tenancy>>,
     /// Whether the rule's configuration has begun, and so counts as a user of the slots.
@@ -55,10 +57,11 @@ const PREFIX: &str = "sluice/rl2/";
 
 impl Table {
     /// The slots, `slots` of them, of the rule with this stable hash, whose buckets are full `fills_in` nanoseconds after the last
-    /// request at the latest.
-    pub(crate) fn new(rule: u64, slots: u32, fills_in: u64, versions: Rc<Versions>) -> Self {
+    /// request at the latest, and hold no more than `most_units`.
+    pub(crate) fn new(rule: u64, slots: u32, fills_in: u64, most_units: u64, versions: Rc<Versions>) -> Self {
         Self {
             rule,
+            most_units,
             blocks: slots.div_ceil(BLOCK).max(1),
             fills_in,
             tenancy: RefCell::default(),
@@ -143,7 +146,11 @@ impl Table {
         now: UnixTime,
     ) -> (Slot, Version) {
         match self.guesses.guess(slot) {
-            Some((value, version)) => (value.at(now), Version::Guessed(version)),
+            Some((value, version)) => {
+                let mut value = value.at(now);
+                value.mend(self.most_units, now);
+                (value, Version::Guessed(version))
+            }
             None => self.read(environment, slot, now),
         }
     }
@@ -151,13 +158,17 @@ impl Table {
     /// Reads a slot.
     pub(crate) fn read(&self, environment: &dyn Environment, slot: u32, now: UnixTime) -> (Slot, Version) {
         if let Some(own) = &*self.own.borrow() {
-            return (own.get(&slot).map(|slot| slot.at(now)).unwrap_or_default(), Version::Own);
+            let mut value = own.get(&slot).map(|slot| slot.at(now)).unwrap_or_default();
+            value.mend(self.most_units, now);
+            return (value, Version::Own);
         }
         match self.named(slot, |name, _| environment.shared_get(name)).flatten() {
             Some((value, version)) => {
                 self.versions.seen(version);
                 self.guesses.read(slot, version);
-                (Slot::read(&value, self.stamp(), now), Version::Shared(version))
+                let mut value = Slot::read(&value, self.stamp(), now);
+                value.mend(self.most_units, now);
+                (value, Version::Shared(version))
             }
             None => (Slot::default(), Version::Absent),
         }

@@ -363,7 +363,7 @@ fn memory_is_bounded_by_the_slots_whatever_clients_send() {
     let sizes = environment.shared_sizes();
     // And the directory.
     assert_eq!(sizes.len(), 8 + 1);
-    assert!(sizes.iter().all(|(name, size)| name.starts_with("sluice/rl2/") && *size <= 188), "{sizes:?}");
+    assert!(sizes.iter().all(|(name, size)| name.starts_with("sluice/rl2/") && *size <= 196), "{sizes:?}");
 }
 
 #[test]
@@ -419,6 +419,21 @@ fn an_update_keeps_what_was_taken_whatever_it_changes_but_the_rule_and_its_key()
         before.end(&environment);
         assert_eq!(passing(&after, &request, &environment, 9), left, "{change}");
     }
+}
+
+#[test]
+fn a_limit_that_is_lowered_and_raised_again_gives_nothing_back() {
+    let environment = FakeEnvironment::default();
+    let request = FakeRequest::get("/").header("x-t", "a");
+    let pass = |limit: &str| {
+        let stand = rules(json!([{ "name": "a", "key": "header.x-t", "limit": limit }]));
+        stand.start(&environment);
+        let passed = passing(&stand, &request, &environment, 30);
+        stand.end(&environment);
+        passed
+    };
+    let passed = ["10/day", "5/day", "10/day", "1/h", "2/day", "12/day"].map(pass);
+    assert_eq!(passed, [10, 0, 0, 0, 0, 2]);
 }
 
 #[test]
@@ -482,7 +497,7 @@ fn memory_of_rules_that_are_gone_is_used_again() {
     assert!(sizes.iter().all(|count| *count <= 3 * 512 + 1), "{sizes:?}");
     let last = environment.shared_sizes();
     assert!(
-        last.iter().all(|(name, size)| name.len() <= 22 && (*size <= 188 || name.ends_with("blocks"))),
+        last.iter().all(|(name, size)| name.len() <= 22 && (*size <= 196 || name.ends_with("blocks"))),
         "{last:?}"
     );
 }

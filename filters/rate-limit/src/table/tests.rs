@@ -9,7 +9,7 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 const SLOT: u32 = 7;
 
 fn table(rule: u64) -> Table {
-    Table::new(rule, 16_384, 1_000_000_000, Rc::default())
+    Table::new(rule, 16_384, 1_000_000_000, 1, Rc::default())
 }
 
 fn put(table: &Table, environment: &dyn Environment, tag: u64) -> Result<(), Conflict> {
@@ -116,7 +116,7 @@ fn what_another_version_of_the_module_left_is_not_read() {
     rule.hold(&environment, environment.now());
     let number = rule.tenancy.borrow().as_ref().unwrap().slot(SLOT).unwrap();
     // Without a stamp, as before; and with one that is another's.
-    for left in [vec![0xff; 128], vec![0; 128], [&1_u32.to_le_bytes()[..], &[0xff; 8 + 22]].concat()] {
+    for left in [vec![0xff; 128], vec![0; 128], [&1_u32.to_le_bytes()[..], &[0xff; 16 + 22]].concat()] {
         environment.leave(&format!("sluice/rl2/{number}"), &left);
         assert_eq!(known(&rule, &environment), [0_u64; 0]);
     }
@@ -128,7 +128,7 @@ fn what_another_version_of_the_module_left_is_not_read() {
 fn a_guess_is_right_for_one_worker_whatever_it_writes_and_never_for_what_another_wrote() {
     let one = FakeEnvironment::default();
     let versions = Rc::new(Versions::default());
-    let tables: Vec<Table> = (0..3).map(|rule| Table::new(rule, 64, 1, Rc::clone(&versions))).collect();
+    let tables: Vec<Table> = (0..3).map(|rule| Table::new(rule, 64, 1, 1, Rc::clone(&versions))).collect();
     for table in &tables {
         table.hold(&one, one.now());
     }
@@ -147,7 +147,7 @@ fn a_guess_is_right_for_one_worker_whatever_it_writes_and_never_for_what_another
     }
     // Another worker writes: whatever is guessed for that slot fails, and it is read again.
     let two = one.another_worker();
-    let other = Table::new(0, 64, 1, Rc::default());
+    let other = Table::new(0, 64, 1, 1, Rc::default());
     other.hold(&two, two.now());
     assert_eq!(write(&other, &two, 3).1, Ok(()));
     let (version, written) = write(&tables[0], &one, 3);
@@ -169,7 +169,7 @@ mod properties {
             let environments = [first.another_worker(), first.another_worker(), first];
             let workers: Vec<Vec<Table>> = environments.iter().map(|environment| {
                 let versions = Rc::new(Versions::default());
-                let tables: Vec<Table> = (0..2).map(|rule| Table::new(rule, 3, 1_000_000_000, Rc::clone(&versions))).collect();
+                let tables: Vec<Table> = (0..2).map(|rule| Table::new(rule, 3, 1_000_000_000, 1, Rc::clone(&versions))).collect();
                 tables.iter().for_each(|table| table.hold(environment, environment.now()));
                 tables
             }).collect();
