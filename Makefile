@@ -10,7 +10,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 
 # The policies, which know nothing of Envoy: their tests also run inside a WebAssembly VM.
 PURE_CRATES := sluice-core sluice-authn sluice-authz sluice-rate-limit sluice-header-routing \
-    sluice-fault-injection sluice-telemetry sluice-pipeline
+    sluice-fault-injection sluice-compose sluice-telemetry sluice-pipeline
 
 # What the integration tests find by name.
 TEST_ENVIRONMENT := SLUICE_DIST=$(CURDIR)/dist SLUICE_WASM=$(CURDIR)/dist/sluice.wasm \

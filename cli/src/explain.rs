@@ -14,6 +14,7 @@ use redact::Secrets;
 use request::PlayedRequest;
 use sluice_core::environment::UnixTime;
 use sluice_core::fake::FakeEnvironment;
+use sluice_core::wait::{Answer, Call, CallFailure};
 use sluice_pipeline::Explanation;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -85,14 +86,19 @@ pub fn play(compiled: &Compiled, arguments: &ExplainArguments) -> Result<Played,
     }
     let headers = request.header_map();
     for _ in 1..arguments.repeat {
-        compiled.pipeline.explain(&headers, &environment, identity.clone());
+        compiled.pipeline.explain(&headers, &environment, identity.clone(), not_called);
     }
-    let explanation = compiled.pipeline.explain(&headers, &environment, identity);
+    let explanation = compiled.pipeline.explain(&headers, &environment, identity, not_called);
     let reasons = compiled.pipeline.reasons();
     let decisions =
         explanation.decided.decisions.iter().filter_map(|id| reasons.get(*id)).map(ToString::to_string);
     let decisions = decisions.collect();
     Ok(Played { request, explanation, decisions, unknown_variables: compiled.unknown_variables(), secrets })
+}
+
+/// The command calls nobody: every cluster is as if it could not be reached.
+fn not_called(_: &Call) -> Answer {
+    Answer::Failed(CallFailure::Unreachable)
 }
 
 /// The draw, uniform over all of `u64`, that lies at `percent` of its range.

@@ -67,16 +67,12 @@ fn text(played: &Played) -> Result<String, std::fmt::Error> {
         writeln!(text, "\nidentity: {}", identity_line(identity))?;
     }
     write!(text, "\nverdict: ")?;
+    if !explanation.paused.is_zero() {
+        write!(text, "waits {} ms, then ", explanation.paused.as_millis())?;
+    }
     match &explanation.decided.action {
         Action::Continue => writeln!(text, "goes on")?,
         Action::Respond(reply) => write_reply(reply, &mut text)?,
-        Action::Delay { duration, then } => {
-            write!(text, "waits {} ms, then ", duration.as_millis())?;
-            match then {
-                Some(reply) => write_reply(reply, &mut text)?,
-                None => writeln!(text, "goes on")?,
-            }
-        }
     }
     let mutations = &explanation.decided.mutations;
     // An answered request goes nowhere: what was to be changed in it no longer matters.
@@ -139,11 +135,12 @@ fn identity_line(identity: &Identity) -> String {
 pub(super) fn json(played: &Played) -> Value {
     let Played { request, explanation, decisions, unknown_variables, secrets } = played;
     let decided = &explanation.decided;
-    let (action, delay, reply) = match &decided.action {
-        Action::Continue => ("continue", None, None),
-        Action::Respond(reply) => ("respond", None, Some(reply)),
-        Action::Delay { duration, then } => ("delay", Some(duration.as_millis()), then.as_ref()),
+    let (action, reply) = match &decided.action {
+        Action::Continue => ("continue", None),
+        Action::Respond(reply) => ("respond", Some(reply)),
     };
+    let delay = (!explanation.paused.is_zero()).then(|| explanation.paused.as_millis());
+    let action = if delay.is_some() { "delay" } else { action };
     let explained = json!({
         "request": {
             "headers": request.headers.iter().map(|(name, value)| json!([name, String::from_utf8_lossy(value)])).collect::<Vec<_>>(),
@@ -219,7 +216,7 @@ fn value_text(value: &HeaderValue) -> String {
 }
 
 fn goes_on(action: &Action) -> bool {
-    matches!(action, Action::Continue | Action::Delay { then: None, .. })
+    matches!(action, Action::Continue)
 }
 
 fn time(played: &Played) -> String {
@@ -236,6 +233,7 @@ fn step(position: Position) -> &'static str {
         Position::LimitAfterAuthz => "limits by identity",
         Position::Routing => "where it goes",
         Position::Fault => "faults on purpose",
+        Position::Compose => "one answer from several services",
     }
 }
 
@@ -249,5 +247,6 @@ fn position(position: Position) -> &'static str {
         Position::LimitAfterAuthz => "limitAfterAuthz",
         Position::Routing => "routing",
         Position::Fault => "fault",
+        Position::Compose => "compose",
     }
 }

@@ -31,6 +31,8 @@ pub enum Position {
     Routing,
     /// Fault injection.
     Fault,
+    /// Answers that are composed of those of several services.
+    Compose,
 }
 
 /// A compiled policy, asked once per request.
@@ -47,7 +49,15 @@ pub trait Stage {
         false
     }
 
-    /// Decides. Changes go into `mutations`, decisions into [`Exchange::record`] (for a [`Verdict::Respond`] the pipeline records the
+    /// Whether it may give [`Verdict::Wait`] for some request.
+    fn waits(&self) -> bool {
+        false
+    }
+
+    /// Decides. A stage is a pure function of what is known: where something is missing it gives [`Verdict::Wait`] and is asked again, from
+    /// its beginning, when that has come; what can't be undone (a unit taken of a limit) comes after the last that it waits for.
+    ///
+    /// Changes go into `mutations`, decisions into [`Exchange::record`] (for a [`Verdict::Respond`] the pipeline records the
     /// reply's reason itself).
     fn decide(&self, exchange: &mut Exchange<'_>, mutations: &mut Mutations) -> Verdict;
 

@@ -3,12 +3,15 @@
 use crate::client::{AddressConfig, AmbiguousAddress};
 use crate::environment::Environment;
 use crate::identity::Identity;
+use crate::known::Known;
 use crate::reason::ReasonId;
 use crate::request::RequestView;
 use crate::selector::{Candidates, SelectorId, SelectorIndex};
+use crate::wait::{Answer, Call, Wait};
 use std::cell::{OnceCell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// See the module.
 pub struct Exchange<'a> {
@@ -22,6 +25,18 @@ pub struct Exchange<'a> {
     identity: Option<Rc<Identity>>,
     decisions: RefCell<Vec<ReasonId>>,
     notes: Option<RefCell<Vec<String>>>,
+    known: Known,
+}
+
+/// What is known of a request that waits, without what is borrowed: see [`Exchange::suspend`].
+#[derive(Debug)]
+pub struct Facts {
+    client_address: OnceCell<Result<Option<IpAddr>, AmbiguousAddress>>,
+    peer_identity: OnceCell<Option<String>>,
+    identity: Option<Rc<Identity>>,
+    decisions: RefCell<Vec<ReasonId>>,
+    notes: Option<RefCell<Vec<String>>>,
+    known: Known,
 }
 
 impl<'a> Exchange<'a> {
@@ -44,7 +59,22 @@ impl<'a> Exchange<'a> {
             identity: None,
             decisions: RefCell::default(),
             notes: None,
+            known: Known::default(),
         }
+    }
+
+    /// What is known, to go on with later.
+    #[must_use]
+    pub fn suspend(self) -> Facts {
+        let Self { client_address, peer_identity, identity, decisions, notes, known, .. } = self;
+        Facts { client_address, peer_identity, identity, decisions, notes, known }
+    }
+
+    /// Goes on with what is known.
+    #[must_use]
+    pub fn resume(self, facts: Facts) -> Self {
+        let Facts { client_address, peer_identity, identity, decisions, notes, known } = facts;
+        Self { client_address, peer_identity, identity, decisions, notes, known, ..self }
     }
 
     /// The same, keeping what policies [note](Self::note): for `sluice explain`.
@@ -111,6 +141,40 @@ impl<'a> Exchange<'a> {
         self.identity = Some(identity);
     }
 
+    /// The answer to `call`.
+    ///
+    /// # Errors
+    /// [`Wait`], to be passed on, where it is not there yet.
+    pub fn ask(&self, call: &Call) -> Result<Rc<Answer>, Wait> {
+        self.known.answer(call).cloned().ok_or_else(|| Wait::Calls(vec![call.clone()]))
+    }
+
+    /// The answers to `calls`, which are made at the same time, in their order.
+    ///
+    /// # Errors
+    /// [`Wait`], to be passed on, where one is not there yet.
+    pub fn ask_all(&self, calls: &[Call]) -> Result<Vec<Rc<Answer>>, Wait> {
+        let missing: Vec<Call> =
+            calls.iter().filter(|call| self.known.answer(call).is_none()).cloned().collect();
+        if !missing.is_empty() {
+            return Err(Wait::Calls(missing));
+        }
+        Ok(calls.iter().filter_map(|call| self.known.answer(call).cloned()).collect())
+    }
+
+    /// Lets time pass. A stage may do so several times.
+    ///
+    /// # Errors
+    /// [`Wait`], to be passed on, before it has passed.
+    pub fn pause(&self, duration: Duration) -> Result<(), Wait> {
+        if self.known.next_pause_is_over() { Ok(()) } else { Err(Wait::Pause(duration)) }
+    }
+
+    /// A random number, uniform over all of `u64`, that a client cannot foresee. A stage that waited gets the same ones again.
+    pub fn draw(&self) -> u64 {
+        self.known.draw(|| self.environment.random())
+    }
+
     /// A decision has been made: it is counted and logged.
     pub fn record(&self, reason: ReasonId) {
         self.decisions.borrow_mut().push(reason);
@@ -128,8 +192,51 @@ impl<'a> Exchange<'a> {
         self.decisions.take()
     }
 
+    /// The decisions behind the first `count`.
+    pub fn decisions_after(&self, count: usize) -> Vec<ReasonId> {
+        self.decisions.borrow().get(count..).unwrap_or_default().to_vec()
+    }
+
+    /// How many decisions and notes there are.
+    pub(crate) fn progress(&self) -> (usize, usize) {
+        let notes = self.notes.as_ref().map_or(0, |notes| notes.borrow().len());
+        (self.decisions.borrow().len(), notes)
+    }
+
+    /// Forgets what came after `progress`.
+    pub(crate) fn go_back_to(&self, progress: (usize, usize)) {
+        self.decisions.borrow_mut().truncate(progress.0);
+        if let Some(notes) = &self.notes {
+            notes.borrow_mut().truncate(progress.1);
+        }
+    }
+
+    /// The stage is asked from its beginning.
+    pub(crate) fn rewind(&self) {
+        self.known.rewind();
+    }
+
+    /// The stage has decided.
+    pub(crate) fn forget_known(&mut self) {
+        self.known.clear();
+    }
+
     /// The notes since the last call.
     pub fn take_notes(&self) -> Vec<String> {
         self.notes.as_ref().map(RefCell::take).unwrap_or_default()
+    }
+}
+
+// === impl Facts ===
+
+impl Facts {
+    /// The pause that the stage waited for is over.
+    pub fn add_pause(&mut self) {
+        self.known.add_pause();
+    }
+
+    /// A call that the stage waited for was answered, or has failed.
+    pub fn add_answer(&mut self, call: Call, answer: Answer) {
+        self.known.add_answer(call, answer);
     }
 }

@@ -132,6 +132,12 @@ impl HeaderValue {
         Ok(Self(bytes.into()))
     }
 
+    /// A value that stands in the source: one that [`HeaderValue::new`] takes, which a debug build asserts.
+    pub fn from_static(value: &'static str) -> Self {
+        debug_assert!(Self::new(value.as_bytes()).is_ok(), "{value:?}");
+        Self(value.as_bytes().into())
+    }
+
     /// A number as a field value.
     pub fn from_number(number: u64) -> Self {
         Self(number.to_string().into_bytes().into())

@@ -7,7 +7,7 @@
 use crate::bytes;
 
 /// Headers over a buffer of the host's; the offsets are checked once, when it is read.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct HeaderMap {
     buffer: Vec<u8>,
     /// For each header: where its name begins and ends, where its value begins and ends.

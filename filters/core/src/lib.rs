@@ -15,9 +15,12 @@
 //! | [`identity`], [`roles`], [`when`] | who is calling, with proof; what `when` asks of them |
 //! | [`offer`] | what the providers of `authn` can say of a caller, known before any section is compiled |
 //! | [`attribute`] | references such as `identity.consumer` or `header.x-tenant` in keys and labels |
+//! | [`template`] | text with such references in braces |
 //! | [`variable`] | secrets that a document names instead of holding |
 //! | [`rules`] | which rules of a list are ever asked |
 //! | [`reason`], [`verdict`], [`exchange`] | decisions, their stable names, and what they do |
+//! | [`wait`] | what a request can wait for: time, calls of clusters |
+//! | [`stages`] | the one loop over all stages of a document |
 //! | [`environment`] | clock, randomness, shared state and crypto: the host, as policies see it; [`fake`] is one for tests |
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
@@ -37,6 +40,7 @@ pub mod header_map;
 pub mod host;
 pub mod identity;
 mod inclusion;
+mod known;
 pub mod list;
 pub mod name;
 pub mod network;
@@ -49,6 +53,9 @@ pub mod roles;
 pub mod rules;
 pub mod scalar;
 pub mod selector;
+pub mod stages;
+pub mod template;
 pub mod variable;
 pub mod verdict;
+pub mod wait;
 pub mod when;

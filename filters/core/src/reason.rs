@@ -18,6 +18,8 @@ pub enum Section {
     Routing,
     /// `fault`.
     Fault,
+    /// `compose`.
+    Compose,
     /// `telemetry`.
     Telemetry,
 }
@@ -32,6 +34,7 @@ impl Section {
             Section::RateLimit => "rate_limit",
             Section::Routing => "routing",
             Section::Fault => "fault",
+            Section::Compose => "compose",
             Section::Telemetry => "telemetry",
         }
     }
@@ -44,6 +47,8 @@ pub enum Outcome {
     Allowed,
     /// It is answered by the policy.
     Denied,
+    /// It is answered by the policy with what was asked for.
+    Answered,
     /// It goes on changed: routed elsewhere, delayed.
     Changed,
     /// It would have been denied or changed by a rule that is in shadow: it goes on.
@@ -56,6 +61,7 @@ impl Outcome {
         match self {
             Outcome::Allowed => "allowed",
             Outcome::Denied => "denied",
+            Outcome::Answered => "answered",
             Outcome::Changed => "changed",
             Outcome::Shadow => "shadow",
         }

@@ -2,8 +2,8 @@
 
 use crate::header::{HeaderName, HeaderValue};
 use crate::reason::ReasonId;
+use crate::wait::Wait;
 use std::borrow::Cow;
-use std::time::Duration;
 
 /// What a policy decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,13 +12,15 @@ pub enum Verdict {
     Continue,
     /// The request is answered here.
     Respond(LocalReply),
-    /// The request waits, and then goes on, or is answered. Ends the decisions: nothing is asked afterwards.
-    Delay {
-        /// How long.
-        duration: Duration,
-        /// The answer that follows; without one the request goes on.
-        then: Option<LocalReply>,
-    },
+    /// Something is missing: the stage is asked again once it has come.
+    Wait(Wait),
+}
+
+/// So that a stage can use `?` on what it asks for.
+impl From<Result<Verdict, Wait>> for Verdict {
+    fn from(result: Result<Verdict, Wait>) -> Self {
+        result.unwrap_or_else(Verdict::Wait)
+    }
 }
 
 /// An answer that a policy gives in place of the service.
@@ -34,12 +36,23 @@ pub struct LocalReply {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The gRPC status for a gRPC request; `None`: the one that goes with `status`.
     pub grpc_status: Option<u8>,
+    /// The body, where it is no problem document.
+    pub content: Option<Content>,
+}
+
+/// The body of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// Its `content-type`.
+    pub media_type: HeaderValue,
+    /// The body itself.
+    pub body: Vec<u8>,
 }
 
 impl LocalReply {
     /// An answer without further headers.
     pub fn new(status: u16, reason: ReasonId, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, reason, detail: detail.into(), headers: Vec::new(), grpc_status: None }
+        Self { status, reason, detail: detail.into(), headers: Vec::new(), grpc_status: None, content: None }
     }
 
     /// With this header besides.

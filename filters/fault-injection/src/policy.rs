@@ -7,6 +7,7 @@ use sluice_core::reason::{ReasonId, Section};
 use sluice_core::scalar::Percentage;
 use sluice_core::selector::SelectorId;
 use sluice_core::verdict::{LocalReply, Mutations, Verdict};
+use sluice_core::wait::Wait;
 use sluice_core::when::CompiledWhen;
 use std::time::Duration;
 
@@ -47,6 +48,10 @@ impl Stage for FaultPolicy {
         Position::Fault
     }
 
+    fn waits(&self) -> bool {
+        self.rules.iter().any(|rule| rule.delay.is_some() && !rule.shadow)
+    }
+
     fn decide(&self, exchange: &mut Exchange<'_>, _: &mut Mutations) -> Verdict {
         for rule in &self.rules {
             if !exchange.matches(rule.selector) {
@@ -59,7 +64,7 @@ impl Stage for FaultPolicy {
             }
             let verdict = rule.draw(exchange);
             if !rule.shadow {
-                return verdict;
+                return Verdict::from(verdict);
             }
         }
         Verdict::Continue
@@ -69,7 +74,7 @@ impl Stage for FaultPolicy {
 impl FaultRule {
     /// Draws for the delay and, apart from it, for the abort, as Envoy's own fault filter does: a request may be delayed, aborted, or
     /// delayed and then aborted. Records what the pipeline does not record itself.
-    fn draw(&self, exchange: &Exchange<'_>) -> Verdict {
+    fn draw(&self, exchange: &Exchange<'_>) -> Result<Verdict, Wait> {
         let delay = self.delay.as_ref().filter(|delay| takes(delay.percent, exchange));
         let abort = self.abort.as_ref().filter(|abort| takes(abort.percent, exchange));
         exchange.note(|| {
@@ -85,23 +90,20 @@ impl FaultRule {
         });
         if let Some(delay) = delay {
             exchange.record(delay.reason);
+            if !self.shadow {
+                exchange.pause(delay.duration)?;
+            }
         }
-        match (delay, abort) {
-            (None, None) => Verdict::Continue,
-            (None, Some(abort)) => {
+        Ok(match abort {
+            None => Verdict::Continue,
+            Some(abort) => {
                 // The pipeline records the reason of an answer; of one that is not given, nobody else.
                 if self.shadow {
                     exchange.record(abort.reply.reason);
                 }
                 Verdict::Respond(abort.reply.clone())
             }
-            (Some(delay), abort) => {
-                if let Some(abort) = abort {
-                    exchange.record(abort.reply.reason);
-                }
-                Verdict::Delay { duration: delay.duration, then: abort.map(|abort| abort.reply.clone()) }
-            }
-        }
+        })
     }
 }
 
@@ -110,6 +112,6 @@ fn takes(share: Percentage, exchange: &Exchange<'_>) -> bool {
     match share.millionths() {
         0 => false,
         _ if share == Percentage::ALL => true,
-        _ => share.takes(exchange.environment().random()),
+        _ => share.takes(exchange.draw()),
     }
 }

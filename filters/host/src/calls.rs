@@ -18,9 +18,10 @@ use stand_in as host;
 
 pub use host::{
     add_header, call_foreign_function, close_request, continue_request, define_counter, fill_random,
-    header_pairs, increment_counter, log, monotonic_nanoseconds, plugin_configuration, property,
-    remove_header, replace_header, send_local_response, set_effective_context, set_property, set_shared_data,
-    set_tick_period, shared_data, unix_nanoseconds,
+    grpc_call, grpc_message, header_pairs, http_call, http_call_body, increment_counter, log,
+    monotonic_nanoseconds, plugin_configuration, property, remove_header, replace_header,
+    send_local_response, set_effective_context, set_property, set_shared_data, set_tick_period, shared_data,
+    unix_nanoseconds,
 };
 
 /// Which headers a call is about; the value is the ABI's.
@@ -31,6 +32,8 @@ pub enum HeaderMapType {
     Request = 0,
     /// The response's. They are in reach in the response phase only.
     Response = 2,
+    /// Those of a call's answer. They are in reach while the answer is being told.
+    HttpCallResponse = 6,
 }
 
 /// How much a line of the log matters; the value is the ABI's.

@@ -11,12 +11,21 @@ use proxy_wasm::types::{Action, ContextType};
 use std::rc::Rc;
 
 proxy_wasm::main! {{
-    proxy_wasm::set_root_context(|_| Box::new(Root(Rc::default())));
+    proxy_wasm::set_root_context(|context| Box::new(Root(Rc::new(Plugin::new(context)))));
 }}
 
 struct Root(Rc<Plugin>);
 
-impl Context for Root {}
+/// Calls that begin while a root context is being called, on its tick.
+impl Context for Root {
+    fn on_http_call_response(&mut self, token: u32, headers: usize, body_size: usize, _trailers: usize) {
+        self.0.on_http_answer(token, headers, body_size);
+    }
+
+    fn on_grpc_call_response(&mut self, token: u32, status: u32, message_size: usize) {
+        self.0.on_grpc_answer(token, status, message_size);
+    }
+}
 
 impl RootContext for Root {
     fn on_configure(&mut self, _size: usize) -> bool {
@@ -49,7 +58,16 @@ impl Drop for Root {
 
 struct Http(Stream);
 
-impl Context for Http {}
+/// Calls that begin while a stream is being called.
+impl Context for Http {
+    fn on_http_call_response(&mut self, token: u32, headers: usize, body_size: usize, _trailers: usize) {
+        self.0.plugin().on_http_answer(token, headers, body_size);
+    }
+
+    fn on_grpc_call_response(&mut self, token: u32, status: u32, message_size: usize) {
+        self.0.plugin().on_grpc_answer(token, status, message_size);
+    }
+}
 
 impl HttpContext for Http {
     fn on_http_request_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {

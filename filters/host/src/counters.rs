@@ -47,9 +47,14 @@ impl Counters {
 
     /// Counts under a name that the document makes of labels.
     pub fn count_named(&mut self, name: String) {
-        if self.named.len() < MOST_NAMED || self.named.contains_key(&name) {
+        self.count_named_by(name, 1);
+    }
+
+    /// Counts several at once under such a name.
+    pub fn count_named_by(&mut self, name: String, by: u64) {
+        if by > 0 && (self.named.len() < MOST_NAMED || self.named.contains_key(&name)) {
             let pending = self.named.entry(name).or_default();
-            *pending = pending.saturating_add(1);
+            *pending = pending.saturating_add(by);
         }
     }
 
@@ -86,7 +91,7 @@ impl Counters {
 }
 
 /// The name of a decision's counter. The bootstrap's `stats_tags` make labels of it; without them it is one long name.
-fn decision_counter(reason: &Reason) -> String {
+pub fn decision_counter(reason: &Reason) -> String {
     let Reason { section, outcome, text } = reason;
     format!("sluice_decisions.section.{}.outcome.{}.reason.{text}", section.as_str(), outcome.as_str())
 }

@@ -8,26 +8,29 @@
 //! | [`calls`] | the host's functions, each returning a `Result`; off the proxy a stand-in, so that all of this is tested natively |
 //! | `contexts` | proxy-wasm's callbacks, handed on to plugins and streams; only in a module |
 //! | [`plugin`], [`stream`] | what a configuration, and what a request, does at each callback |
-//! | [`apply`] | decisions become host calls: headers changed, answers sent |
+//! | [`carry_out`], [`apply`] | decisions become host calls: counted, headers changed, answers sent |
+//! | [`waits`], [`callouts`] | requests that wait, and the calls of clusters that some wait for |
 //! | [`environment`], [`random`], [`crypto`] | the host as policies see it |
-//! | [`counters`], [`delays`], [`timer`], [`faults`] | what waits for the timer, and what is reported when the host fails |
+//! | [`counters`], [`timer`], [`faults`] | what waits for the timer, and what is reported when the host fails |
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
 #![deny(unsafe_code)]
 
 pub mod apply;
+pub mod callouts;
 pub mod calls;
+pub mod carry_out;
 #[cfg(target_arch = "wasm32")]
 mod contexts;
 pub mod counters;
 pub mod crypto;
-pub mod delays;
 pub mod environment;
 pub mod faults;
 pub mod plugin;
 pub mod random;
 pub mod stream;
 pub mod timer;
+pub mod waits;
 
 #[cfg(test)]
 mod tests;

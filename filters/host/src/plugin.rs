@@ -1,27 +1,37 @@
 //! One configuration in one worker: what a root context does.
 
-use crate::apply;
-use crate::calls::{self, HostError, HostResult, LogLevel};
-use crate::counters::{Counters, FLUSH_AFTER};
-use crate::delays::{Delays, Full, Waiting};
+use crate::callouts::{Asker, Callouts, Ended, GRACE, Protocol};
+use crate::calls::{self, HeaderMapType, HostError, HostResult, LogLevel};
+use crate::carry_out::{self, Carried};
+use crate::counters::{Counters, FLUSH_AFTER, decision_counter};
 use crate::environment::HostEnvironment;
 use crate::faults::Faults;
+use crate::stream::Kept;
 use crate::timer::Timer;
+use crate::waits::{MOST_RELEASED, Waiting, Waits};
 use siphasher::sip::SipHasher13;
 use sluice_core::environment::Environment;
 use sluice_core::header_map::HeaderMap;
 use sluice_core::reason::ReasonId;
-use sluice_pipeline::{Pipeline, Reply, Scratch, Seeds};
+use sluice_core::wait::{Answer, Call, CallFailure, HttpAnswer, Wait};
+use sluice_pipeline::{Pipeline, Scratch, Seeds, Step, Suspended};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::Duration;
 
 /// Where in shared data the seed stands that all workers use.
 const SHARED_SEED: &str = "sluice/seed";
 
+/// The largest answer of a call that is read, in bytes.
+const LARGEST_ANSWER: usize = 4 << 20;
+
+/// How long until a waiting request is tried again that the host did not let us speak of, in nanoseconds.
+const TRY_AGAIN_AFTER: u64 = 100_000_000;
+
 /// A root context's state. Streams hold it with an `Rc`: on an update their old policy serves them to the end.
 #[derive(Default)]
 pub struct Plugin {
+    /// The root context's number.
+    context: u32,
     pipeline: RefCell<Option<Rc<Pipeline>>>,
     /// The host, as policies see it.
     pub environment: HostEnvironment,
@@ -29,7 +39,8 @@ pub struct Plugin {
     pub faults: Faults,
     work: Cell<Work>,
     counters: RefCell<Counters>,
-    delays: RefCell<Delays>,
+    waits: RefCell<Waits>,
+    callouts: RefCell<Callouts>,
     timer: Timer,
     /// When the policy is to begin; `None` once it has.
     begins: Cell<Option<u64>>,
@@ -50,6 +61,11 @@ pub struct Work {
 }
 
 impl Plugin {
+    /// The state of the root context of this number.
+    pub fn new(context: u32) -> Self {
+        Self { context, ..Self::default() }
+    }
+
     /// The configuration has arrived. Says whether it is accepted; what is wrong with it goes into the log, for Envoy tells nobody more
     /// than that it was refused.
     pub fn on_configure(&self) -> bool {
@@ -117,22 +133,32 @@ impl Plugin {
         self.work.set(work);
     }
 
-    /// Counts decisions.
-    pub fn count(&self, decisions: &[ReasonId]) {
+    /// Counts decisions of `pipeline`.
+    pub fn count(&self, pipeline: &Rc<Pipeline>, decisions: &[ReasonId]) {
         if decisions.is_empty() {
             return;
         }
+        let current = self.pipeline.borrow().as_ref().is_some_and(|current| Rc::ptr_eq(current, pipeline));
         let mut counters = self.counters.borrow_mut();
         for reason in decisions {
-            counters.count(*reason);
+            if current {
+                counters.count(*reason);
+            } else if let Some(reason) = pipeline.reasons().get(*reason) {
+                // A request that has waited is decided by the policy that it began with, whose ids mean nothing to the new one.
+                counters.count_named(decision_counter(reason));
+            }
         }
         self.schedule_flush(&mut counters);
     }
 
     /// Counts under a name.
     pub fn count_named(&self, name: String) {
+        self.count_named_by(name, 1);
+    }
+
+    fn count_named_by(&self, name: String, by: u64) {
         let mut counters = self.counters.borrow_mut();
-        counters.count_named(name);
+        counters.count_named_by(name, by);
         self.schedule_flush(&mut counters);
     }
 
@@ -141,24 +167,170 @@ impl Plugin {
         self.count_named(format!("sluice_host_events.event.{event}"));
     }
 
-    /// Has the request of `context` wait, and answers or releases it then.
-    ///
-    /// # Errors
-    /// [`Full`] where it must not wait: too many do, or there is no timer.
-    pub fn delay(&self, context: u32, duration: Duration, then: Option<Reply>) -> Result<Waiting, Full> {
-        let Ok(now) = calls::monotonic_nanoseconds() else { return Err(Full(then)) };
-        let until = now.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
-        let waiting = Waiting { until, context };
-        if let Err(error) = self.timer.arm(now, until) {
-            self.faults.report("setting the timer", error);
-            return Err(Full(then));
+    /// Has the request of `context` wait. What it asked for that has failed already is in `suspended`, which comes back where there is
+    /// nothing to wait for.
+    pub fn wait(
+        &self,
+        context: u32,
+        wait: Wait,
+        mut suspended: Box<Suspended>,
+        pipeline: &Rc<Pipeline>,
+        kept: &Rc<RefCell<Kept>>,
+    ) -> Option<Box<Suspended>> {
+        let now = calls::monotonic_nanoseconds();
+        let waits = self.waits.borrow().has_room() && now.is_ok();
+        let now = now.unwrap_or_default();
+        if !waits {
+            self.count_event("wait_over_bound");
         }
-        self.delays.borrow_mut().add(waiting, then).map(|()| waiting)
+        let mut until = now;
+        let mut under_way = Vec::new();
+        match wait {
+            Wait::Pause(duration) => {
+                until = now.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
+                if !waits || !self.arm(now, until) {
+                    suspended.add_pause();
+                    return Some(suspended);
+                }
+            }
+            Wait::Calls(calls) => {
+                for call in calls {
+                    match self.start_call(&call, Asker::Stream(context), context, now, waits) {
+                        Ok(token) => {
+                            let longest = u64::try_from(call.timeout().as_nanos()).unwrap_or(u64::MAX);
+                            until = until.max(now.saturating_add(longest).saturating_add(GRACE));
+                            under_way.push((token, call));
+                        }
+                        Err(failure) => suspended.add_answer(call, Answer::Failed(failure)),
+                    }
+                }
+                if under_way.is_empty() {
+                    return Some(suspended);
+                }
+                // Where even this fails the host's own timeout still ends the calls.
+                self.arm(now, until);
+            }
+        }
+        let (pipeline, kept) = (Rc::clone(pipeline), Rc::clone(kept));
+        let waiting = Waiting { until, suspended, pipeline, kept, ready: false, calls: under_way };
+        self.waits.borrow_mut().add(context, waiting);
+        None
     }
 
-    /// A stream that waited has ended.
-    pub fn forget(&self, waiting: &Waiting) {
-        self.delays.borrow_mut().remove(waiting);
+    /// The stream of `context` has ended: nobody waits for it any more.
+    pub fn forget(&self, context: u32) {
+        self.waits.borrow_mut().remove(context);
+    }
+
+    /// How many requests wait, and how many calls are under way.
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.waits.borrow().len(), self.callouts.borrow().len())
+    }
+
+    /// An HTTP call has ended; without headers, it has failed.
+    pub fn on_http_answer(&self, token: u32, headers: usize, body_size: usize) {
+        let answer = match headers {
+            0 => Answer::Failed(CallFailure::Unreachable),
+            _ if body_size > LARGEST_ANSWER => Answer::Failed(CallFailure::TooLarge),
+            _ => read_http_answer(),
+        };
+        self.on_answer(Protocol::Http, token, answer);
+    }
+
+    /// A gRPC call has ended with this status; where that is OK, with a message.
+    pub fn on_grpc_answer(&self, token: u32, status: u32, message_size: usize) {
+        let answer = match status {
+            0 if message_size > LARGEST_ANSWER => Answer::Failed(CallFailure::TooLarge),
+            0 => calls::grpc_message(message_size)
+                .map_or(Answer::Failed(CallFailure::Unreachable), Answer::Grpc),
+            // UNAVAILABLE and DEADLINE_EXCEEDED are what Envoy itself says where it can't reach a service in time.
+            14 => Answer::Failed(CallFailure::Unreachable),
+            4 => Answer::Failed(CallFailure::TimedOut),
+            status => Answer::Failed(CallFailure::GrpcStatus(status)),
+        };
+        self.on_answer(Protocol::Grpc, token, answer);
+    }
+
+    fn on_answer(&self, protocol: Protocol, token: u32, answer: Answer) {
+        self.environment.begin_phase();
+        let now = calls::monotonic_nanoseconds().unwrap_or_default();
+        let ended = self.callouts.borrow_mut().end(protocol, token, answer, now);
+        if let Some(ended) = ended {
+            self.ended(token, ended, now);
+        }
+    }
+
+    /// Tells the asker of a call that has ended.
+    fn ended(&self, token: u32, ended: Ended, now: u64) {
+        let Ended { asker, answer, counters } = ended;
+        for (name, by) in counters {
+            self.count_named_by(name, by);
+        }
+        match asker {
+            Asker::Stream(context) => {
+                let ready = self.waits.borrow_mut().answer(context, token, answer);
+                if let Some(waiting) = ready {
+                    self.go_on(context, waiting, now);
+                }
+            }
+            Asker::Resource(_) => {}
+        }
+    }
+
+    fn start_call(
+        &self,
+        call: &Call,
+        asker: Asker,
+        effective: u32,
+        now: u64,
+        admitted: bool,
+    ) -> Result<u32, CallFailure> {
+        if !admitted {
+            return Err(CallFailure::NotTried);
+        }
+        self.callouts.borrow_mut().start(call, asker, now, self.context, effective)
+    }
+
+    /// Goes on with a request that has got what it waited for.
+    fn go_on(&self, context: u32, waiting: Waiting, now: u64) {
+        match calls::set_effective_context(context) {
+            Ok(()) => {}
+            // Streams that ended have taken their entries with them; this is for one that the host dropped without telling.
+            Err(HostError::BadArgument | HostError::NotFound) => return,
+            Err(error) => {
+                self.faults.report("turning to a waiting request", error);
+                let until = now.saturating_add(TRY_AGAIN_AFTER);
+                self.waits.borrow_mut().add(context, Waiting { until, ..waiting });
+                self.arm(now, until);
+                return;
+            }
+        }
+        let Waiting { suspended, pipeline, kept, .. } = waiting;
+        let mut work = self.take_work();
+        let mut step = pipeline.resume(suspended, &self.environment, &mut work.scratch);
+        let decided = loop {
+            match step {
+                Step::Decided(decided) => break Some(decided),
+                Step::Waiting(wait, suspended) => {
+                    match self.wait(context, wait, suspended, &pipeline, &kept) {
+                        None => break None,
+                        Some(suspended) => {
+                            step = pipeline.resume(suspended, &self.environment, &mut work.scratch);
+                        }
+                    }
+                }
+            }
+        };
+        self.give_back(work);
+        let Some(mut decided) = decided else { return };
+        let headers = decided.headers.take().unwrap_or_default();
+        let (carried, outlives) = carry_out::decided(self, &pipeline, &headers, decided);
+        *kept.borrow_mut() = outlives;
+        if carried == Carried::GoesOn
+            && let Err(error) = calls::continue_request()
+        {
+            carry_out::refuse(self, "not_resumable", 500, error);
+        }
     }
 
     /// A request that was to be counted has ended without its end being told. Said once: the module can't change its edition.
@@ -180,21 +352,35 @@ impl Plugin {
         if self.counters.borrow().due().is_some_and(|due| due <= now) {
             self.flush();
         }
-        // Taken out before any is released: nothing here is borrowed while the host is called.
-        let due = self.delays.borrow_mut().take_due(now);
         if self.begins.get().is_some_and(|due| due <= now) {
             self.begins.set(None);
             if let Some(pipeline) = self.pipeline() {
                 pipeline.start(&self.environment);
             }
         }
-        let next = [self.delays.borrow().next(), self.counters.borrow().due(), self.begins.get()];
-        let next = next.into_iter().flatten().min();
-        // Before releasing, which has the calls that follow speak of the streams.
-        self.faults.note("setting the timer", self.timer.rearm(now, next));
-        for (context, then) in due {
-            self.release(context, then.as_ref());
+        let given_up = self.callouts.borrow_mut().give_up(now);
+        self.timer.fired();
+        let lost = given_up.into_iter().filter(|ended| matches!(ended.asker, Asker::Stream(_)));
+        lost.for_each(|ended| {
+            for (name, by) in ended.counters {
+                self.count_named_by(name, by);
+            }
+        });
+        // One at a time: nothing here is borrowed while the host is called.
+        for _ in 0..MOST_RELEASED {
+            let Some((context, mut waiting)) = self.waits.borrow_mut().take_due(now) else { break };
+            waiting.end();
+            self.go_on(context, waiting, now);
         }
+        // To go on with a request has made its context the effective one.
+        let _ = calls::set_effective_context(self.context);
+        let next = [
+            self.waits.borrow().next(),
+            self.callouts.borrow().next(),
+            self.counters.borrow().due(),
+            self.begins.get(),
+        ];
+        self.faults.note("setting the timer", self.timer.rearm(now, next.into_iter().flatten().min()));
     }
 
     /// The root context goes: Envoy has drained its streams.
@@ -207,16 +393,11 @@ impl Plugin {
         self.timer.stop();
     }
 
-    fn release(&self, context: u32, then: Option<&Reply>) {
-        // Streams that ended have taken their entries with them; this is for one that the host dropped without telling.
-        if calls::set_effective_context(context).is_err() {
-            return;
-        }
-        let released = match then {
-            Some(reply) => apply::answer(reply),
-            None => calls::continue_request(),
-        };
-        self.faults.note("releasing a delayed request", released);
+    /// Has the timer fire at `until` at the latest. Says whether it will.
+    fn arm(&self, now: u64, until: u64) -> bool {
+        let armed = self.timer.arm(now, until);
+        self.faults.note("setting the timer", armed);
+        armed.is_ok()
     }
 
     fn schedule_flush(&self, counters: &mut Counters) {
@@ -265,4 +446,27 @@ fn read_or_make_seed(fresh: u64) -> HostResult<u64> {
 fn refuse_configuration(problem: &str) {
     // Where logging fails, that it is refused shows nevertheless.
     let _ = calls::log(LogLevel::Error, &format!("sluice: configuration refused: {problem}"));
+}
+
+/// What the host tells of an HTTP call's answer. Envoy answers calls that it could not make by itself, as it answers a client: such an answer
+/// is none of the service's.
+fn read_http_answer() -> Answer {
+    let mut headers = HeaderMap::default();
+    let read = calls::header_pairs(HeaderMapType::HttpCallResponse)
+        .and_then(|buffer| headers.read(buffer).map_err(|_| HostError::BadArgument))
+        .and_then(|()| calls::http_call_body(LARGEST_ANSWER));
+    let Ok(body) = read else { return Answer::Failed(CallFailure::Unreachable) };
+    let status = headers.first(":status").and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
+    match status {
+        None => Answer::Failed(CallFailure::Unreachable),
+        Some(503) if envoys_own(&body) => Answer::Failed(CallFailure::Unreachable),
+        Some(504) if body == b"upstream request timeout" => Answer::Failed(CallFailure::TimedOut),
+        Some(status) => Answer::Http(HttpAnswer { status, headers, body }),
+    }
+}
+
+/// Whether Envoy's router says that it did not get through (`source/common/router/router.cc`).
+fn envoys_own(body: &[u8]) -> bool {
+    body == b"no healthy upstream"
+        || body.starts_with(b"upstream connect error or disconnect/reset before headers")
 }

@@ -1,15 +1,13 @@
 //! One request: what a stream's context does.
 
-use crate::apply;
 use crate::calls::{self, HeaderMapType, HostError};
-use crate::delays::{Full, Waiting};
+use crate::carry_out::{self, Carried};
 use crate::plugin::{Plugin, Work};
 use sluice_core::header::{HeaderName, HeaderValue};
-use sluice_pipeline::{Action, Decided, Labels, Pipeline, Reply};
+use sluice_pipeline::{Labels, Pipeline, Step};
+use std::cell::RefCell;
 use std::rc::Rc;
 
-/// The filter state that the access log shows with `%FILTER_STATE(wasm.sluice.decision:PLAIN)%`.
-const DECISION: &str = "sluice.decision";
 /// The status of the response, as a 64-bit integer.
 const RESPONSE_CODE: &str = "response\0code";
 
@@ -22,54 +20,39 @@ pub enum Flow {
     Pause,
 }
 
-/// Why the host layer answers a request by itself. The answers have no body: whether the request is gRPC is not known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// No configuration was accepted, and the host sends requests all the same.
-    NotConfigured,
-    /// The host did not give the headers, or gave what contradicts itself.
-    HeadersUnreadable,
-    /// The host did not make a change: a header may have stayed that a client forged.
-    HeadersUnchangeable,
+/// What outlives a request's decision.
+#[derive(Default)]
+pub struct Kept {
+    /// Headers that the response is to have.
+    pub response_headers: Vec<(HeaderName, HeaderValue)>,
+    /// With the policy that made them, for no other understands them.
+    pub labels: Option<(Rc<Pipeline>, Labels)>,
 }
 
-impl Refusal {
-    const fn name(self) -> &'static str {
-        match self {
-            Refusal::NotConfigured => "not_configured",
-            Refusal::HeadersUnreadable => "headers_unreadable",
-            Refusal::HeadersUnchangeable => "headers_unchangeable",
-        }
-    }
-
-    const fn status(self) -> u16 {
-        match self {
-            Refusal::NotConfigured => 503,
-            Refusal::HeadersUnreadable | Refusal::HeadersUnchangeable => 500,
-        }
-    }
-}
-
-/// See the module.
+/// The request of one stream, from its headers to its end.
 pub struct Stream {
     context: u32,
     plugin: Rc<Plugin>,
-    response_headers: Vec<(HeaderName, HeaderValue)>,
-    /// With the policy that made them, for no other understands them.
-    labels: Option<(Rc<Pipeline>, Labels)>,
-    waiting: Option<Waiting>,
+    kept: Kept,
+    /// Where the same comes to once a request that waits is decided.
+    kept_later: Option<Rc<RefCell<Kept>>>,
 }
 
 impl Stream {
     /// The stream of `context`.
     pub fn new(context: u32, plugin: Rc<Plugin>) -> Self {
-        Self { context, plugin, response_headers: Vec::new(), labels: None, waiting: None }
+        Self { context, plugin, kept: Kept::default(), kept_later: None }
+    }
+
+    /// Whose request it is.
+    pub fn plugin(&self) -> &Rc<Plugin> {
+        &self.plugin
     }
 
     /// The request's headers have arrived.
     pub fn on_request_headers(&mut self) -> Flow {
         let Some(pipeline) = self.plugin.pipeline() else {
-            return self.refuse(Refusal::NotConfigured, HostError::NotFound);
+            return self.refuse("not_configured", 503, HostError::NotFound);
         };
         if pipeline.is_empty() {
             return Flow::Continue;
@@ -83,15 +66,17 @@ impl Stream {
 
     /// The response's headers have arrived; the host's own answers come through here as well.
     pub fn on_response_headers(&mut self) {
-        if !self.response_headers.is_empty() {
-            let headers = std::mem::take(&mut self.response_headers);
-            self.plugin.faults.note("changing a response", apply::change_response(&headers));
+        self.take_what_came_later();
+        if !self.kept.response_headers.is_empty() {
+            let headers = std::mem::take(&mut self.kept.response_headers);
+            self.plugin.faults.note("changing a response", crate::apply::change_response(&headers));
         }
     }
 
     /// The request is over and its access log is being written.
     pub fn on_log(&mut self) {
-        let Some((pipeline, labels)) = self.labels.take() else { return };
+        self.take_what_came_later();
+        let Some((pipeline, labels)) = self.kept.labels.take() else { return };
         // A client that left before there was a response has no status.
         let status = match calls::property(RESPONSE_CODE) {
             Ok(code) => code.and_then(|code| code.try_into().ok()).map_or(0, i64::from_le_bytes),
@@ -103,67 +88,57 @@ impl Stream {
         }
     }
 
+    fn take_what_came_later(&mut self) {
+        if let Some(later) = &self.kept_later {
+            let later = later.take();
+            self.kept.response_headers.extend(later.response_headers);
+            self.kept.labels = self.kept.labels.take().or(later.labels);
+        }
+    }
+
     fn decide(&mut self, pipeline: &Rc<Pipeline>, work: &mut Work) -> Flow {
         let read = calls::header_pairs(HeaderMapType::Request)
             .and_then(|buffer| work.headers.read(buffer).map_err(|_| HostError::BadArgument));
         if let Err(error) = read {
-            return self.refuse(Refusal::HeadersUnreadable, error);
+            return self.refuse("headers_unreadable", 500, error);
         }
-        let decided = pipeline.on_request(&work.headers, &self.plugin.environment, &mut work.scratch);
-        let Decided { action, mut mutations, decisions, summary, labels } = decided;
-        self.plugin.count(&decisions);
-        self.labels = labels.map(|labels| (Rc::clone(pipeline), labels));
-        if pipeline.publishes_decision() {
-            let published = calls::set_property(DECISION, summary.as_bytes());
-            self.plugin.faults.note("publishing a decision", published);
-        }
-        if matches!(action, Action::Continue | Action::Delay { then: None, .. }) {
-            // Before a delay, not after it: once a request was resumed its headers are out of reach.
-            if let Err(error) = apply::change_request(&work.headers, &mutations) {
-                return self.refuse(Refusal::HeadersUnchangeable, error);
+        let mut step = pipeline.begin(&work.headers, &self.plugin.environment, &mut work.scratch);
+        let decided = loop {
+            match step {
+                Step::Decided(decided) => break decided,
+                Step::Waiting(wait, suspended) => {
+                    let later = self.kept_later.get_or_insert_default();
+                    match self.plugin.wait(self.context, wait, suspended, pipeline, later) {
+                        None => return Flow::Pause,
+                        // It can't wait: what it asked for has failed already.
+                        Some(suspended) => {
+                            step = pipeline.resume(suspended, &self.plugin.environment, &mut work.scratch);
+                        }
+                    }
+                }
             }
-            self.response_headers = mutations.take_response_headers();
-        } else {
-            // What the access log shows of a request that is answered. The answer is given whether that succeeds or not.
-            let changed = apply::change_request(&work.headers, &mutations);
-            self.plugin.faults.note("changing an answered request", changed);
-        }
-        match action {
-            Action::Continue => Flow::Continue,
-            Action::Respond(reply) => self.answer(&reply),
-            Action::Delay { duration, then } => match self.plugin.delay(self.context, duration, then) {
-                Ok(waiting) => {
-                    self.waiting = Some(waiting);
-                    Flow::Pause
-                }
-                Err(Full(then)) => {
-                    self.plugin.count_event("delay_over_bound");
-                    then.map_or(Flow::Continue, |reply| self.answer(&reply))
-                }
-            },
+        };
+        let (carried, kept) = carry_out::decided(&self.plugin, pipeline, &work.headers, decided);
+        self.kept = kept;
+        match carried {
+            Carried::GoesOn => Flow::Continue,
+            Carried::Answered => Flow::Pause,
         }
     }
 
-    fn answer(&self, reply: &Reply) -> Flow {
-        self.plugin.faults.note("answering a request", apply::answer(reply));
+    fn refuse(&self, why: &str, status: u16, error: HostError) -> Flow {
+        carry_out::refuse(&self.plugin, why, status, error);
         Flow::Pause
-    }
-
-    fn refuse(&self, refusal: Refusal, error: HostError) -> Flow {
-        self.plugin.faults.report(refusal.name(), error);
-        self.plugin.count_event(refusal.name());
-        let details = format!("host.{}", refusal.name());
-        let (headers, body) = (Vec::new(), Vec::new());
-        self.answer(&Reply { status: refusal.status(), details, headers, body, grpc_status: None })
     }
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if let Some(waiting) = &self.waiting {
-            self.plugin.forget(waiting);
+        if self.kept_later.is_some() {
+            self.plugin.forget(self.context);
+            self.take_what_came_later();
         }
-        if self.labels.is_some() {
+        if self.kept.labels.is_some() {
             // `on_log` comes before the end, in an edition of the module that has it.
             self.plugin.warn_unlogged();
         }

@@ -1,8 +1,9 @@
 //! Plugins and streams on a host that a test makes up.
 
+mod calls;
 mod configuration;
-mod delays;
 mod requests;
+mod waits;
 
 use crate::calls::stand_in::{self, Pairs, StandIn};
 use crate::plugin::Plugin;

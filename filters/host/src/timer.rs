@@ -25,15 +25,22 @@ impl Timer {
         Ok(())
     }
 
-    /// The timer has fired: sets it to the next thing due, or off. The host would otherwise fire it again after the same period.
+    /// The timer has fired: it is to be set again, by [`Timer::rearm`] at the end of the tick at the latest.
+    pub fn fired(&self) {
+        self.due.set(None);
+    }
+
+    /// After the timer has fired: sets it to the next thing due, or off. The host would otherwise fire it again after the same period.
     ///
     /// # Errors
     /// Where the host refuses.
     pub fn rearm(&self, now: u64, due: Option<u64>) -> HostResult<()> {
-        self.due.set(None);
         match due {
             Some(due) => self.arm(now, due),
-            None => calls::set_tick_period(0),
+            None => {
+                self.due.set(None);
+                calls::set_tick_period(0)
+            }
         }
     }
 
@@ -64,8 +71,10 @@ mod tests {
         assert_eq!(state(), (Some(1_000), 1));
         timer.arm(500 * MILLISECOND, 500 * MILLISECOND + 1).unwrap();
         assert_eq!(state(), (Some(1), 2));
+        timer.fired();
         timer.rearm(501 * MILLISECOND, Some(1_000 * MILLISECOND)).unwrap();
         assert_eq!(state(), (Some(499), 3));
+        timer.fired();
         timer.rearm(1_000 * MILLISECOND, None).unwrap();
         assert_eq!(state(), (None, 4));
         timer.stop();

@@ -91,6 +91,8 @@ sections! {
     "header-routing" routing "routing": sluice_header_routing::RoutingSection;
     /// Fault injection.
     "fault-injection" fault "fault": sluice_fault_injection::FaultSection;
+    /// Answers that are composed of those of several services.
+    "compose" compose "compose": sluice_compose::ComposeSection;
     /// Trace context, decisions in the log, labels of metrics.
     "telemetry" telemetry "telemetry": sluice_telemetry::TelemetrySection;
 }

@@ -1,16 +1,18 @@
 //! A request played with every step written down: `sluice explain`.
 
-use crate::pipeline::{Decided, Pipeline, Scratch};
-use sluice_core::compile::Position;
+use crate::pipeline::{Decided, Pipeline, Scratch, Step};
+use sluice_core::compile::{Position, Stage};
 use sluice_core::environment::Environment;
 use sluice_core::exchange::Exchange;
 use sluice_core::header_map::HeaderMap;
 use sluice_core::identity::Identity;
-use sluice_core::reason::Section;
-use sluice_core::request::{RequestView, Unreadable};
-use sluice_core::selector::Candidates;
+use sluice_core::reason::{ReasonTable, Section};
+use sluice_core::request::RequestView;
+use sluice_core::stages::Observer;
 use sluice_core::verdict::{Mutations, Verdict};
+use sluice_core::wait::{Answer, Call, CallFailure, Wait};
 use std::rc::Rc;
+use std::time::Duration;
 
 /// How a request was decided.
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub struct Explanation {
     pub stages: Vec<StageExplanation>,
     /// Who was proven to call.
     pub identity: Option<Identity>,
+    /// How long it was made to wait.
+    pub paused: Duration,
     /// What was decided in the end.
     pub decided: Decided,
 }
@@ -44,15 +48,76 @@ pub struct StageExplanation {
     pub decisions: Vec<String>,
 }
 
+/// Writes down what stages do.
+struct Notebook<'p> {
+    reasons: &'p ReasonTable,
+    /// Who is calling was given by hand: authentication is not asked.
+    identity_given: bool,
+    stages: Vec<StageExplanation>,
+    /// How many decisions are written down.
+    decisions: usize,
+    client_address: Option<std::net::IpAddr>,
+    identity: Option<Rc<Identity>>,
+    paused: Duration,
+}
+
+// === impl Notebook ===
+
+impl Notebook<'_> {
+    fn write(&mut self, stage: &dyn Stage, asked: bool, notes: Vec<String>, decisions: Vec<String>) {
+        let (section, position) = (stage.section(), stage.position());
+        self.stages.push(StageExplanation { section, position, asked, notes, decisions });
+    }
+}
+
+impl Observer for Notebook<'_> {
+    fn asks(&mut self, stage: &dyn Stage, exchange: &Exchange<'_>) -> bool {
+        self.client_address = exchange.client_address();
+        let skipped = self.identity_given && stage.position() == Position::Authn;
+        if skipped {
+            self.write(stage, false, vec!["not asked: the identity is given".to_owned()], Vec::new());
+        }
+        !skipped
+    }
+
+    fn decided(&mut self, stage: &dyn Stage, verdict: &Verdict, exchange: &Exchange<'_>) {
+        self.identity = exchange.identity().cloned();
+        if let Verdict::Wait(Wait::Pause(duration)) = verdict {
+            self.paused = self.paused.saturating_add(*duration);
+        }
+        if matches!(verdict, Verdict::Wait(_)) {
+            // It is asked again, and says all again.
+            return;
+        }
+        let mut ids = exchange.decisions_after(self.decisions);
+        self.decisions = self.decisions.saturating_add(ids.len());
+        if let Verdict::Respond(reply) = verdict {
+            ids.push(reply.reason);
+        }
+        let decisions = ids.iter().filter_map(|id| self.reasons.get(*id)).map(ToString::to_string).collect();
+        self.write(stage, true, exchange.take_notes(), decisions);
+    }
+}
+
 impl Pipeline {
-    /// Decides about a request as [`Pipeline::on_request`] does, and tells how. `identity` stands in for what authentication would
-    /// have found (its stage is then not asked).
+    /// Decides about a request as [`Pipeline::begin`] does, and tells how. `identity` stands in for what authentication would have found
+    /// (its stage is then not asked). Pauses pass at once; `answer` stands in for the clusters that are called.
     pub fn explain(
         &self,
         headers: &HeaderMap,
         environment: &dyn Environment,
         identity: Option<Identity>,
+        mut answer: impl FnMut(&Call) -> Answer,
     ) -> Explanation {
+        let mut notebook = Notebook {
+            reasons: self.reasons(),
+            identity_given: identity.is_some(),
+            stages: Vec::new(),
+            decisions: 0,
+            client_address: None,
+            identity: identity.map(Rc::new),
+            paused: Duration::ZERO,
+        };
         let request = match RequestView::new(headers) {
             Ok(request) => request,
             Err(unreadable) => {
@@ -62,73 +127,68 @@ impl Pipeline {
                     client_address: None,
                     stages: Vec::new(),
                     identity: None,
+                    paused: Duration::ZERO,
                     decided: self.refuse(unreadable, headers, environment),
                 };
             }
         };
-        let mut candidates = Candidates::default();
-        self.selectors.find(&request, &mut candidates);
-        let given = identity.is_some();
-        let mut exchange = Exchange::new(&request, environment, &self.selectors, &candidates, &self.address)
-            .explained()
-            .with_identity(identity.map(Rc::new));
-        if self.lacks_address(&exchange) {
-            return Explanation {
-                normal_path: Some(request.path().to_owned()),
-                normal_host: Some(request.host().to_owned()),
-                client_address: None,
-                stages: Vec::new(),
-                identity: None,
-                decided: self.refuse(Unreadable::ClientAddress, headers, environment),
+        let mut scratch = Scratch::default();
+        self.selectors.find(&request, &mut scratch.candidates);
+        let exchange =
+            Exchange::new(&request, environment, &self.selectors, &scratch.candidates, &self.address)
+                .explained()
+                .with_identity(notebook.identity.clone());
+        notebook.client_address = exchange.client_address();
+        let mut step = self.go_on(exchange, Mutations::default(), 0, &mut notebook);
+        let decided = loop {
+            let (wait, mut suspended) = match step {
+                Step::Decided(decided) => break decided,
+                Step::Waiting(wait, suspended) => (wait, suspended),
             };
-        }
-        let mut mutations = Mutations::default();
-        let mut verdict = Verdict::Continue;
-        let mut stages = Vec::new();
-        let mut all = Vec::new();
-        for stage in &self.stages {
-            let skipped = given && stage.position() == Position::Authn;
-            let asked = verdict == Verdict::Continue && !skipped;
-            if asked {
-                verdict = stage.decide(&mut exchange, &mut mutations);
+            match wait {
+                Wait::Pause(_) => suspended.add_pause(),
+                Wait::Calls(calls) => {
+                    for call in calls {
+                        let answer = answer(&call);
+                        suspended.add_answer(call, answer);
+                    }
+                }
             }
-            let mut notes = exchange.take_notes();
-            if skipped {
-                notes.push("not asked: the identity is given".to_owned());
-            }
-            let mut decisions = exchange.take_decisions();
-            if let (true, Verdict::Respond(reply)) = (asked, &verdict) {
-                decisions.push(reply.reason);
-            }
-            let text =
-                decisions.iter().filter_map(|id| self.reasons().get(*id)).map(ToString::to_string).collect();
-            all.extend(decisions);
-            stages.push(StageExplanation {
-                section: stage.section(),
-                position: stage.position(),
-                asked,
-                notes,
-                decisions: text,
-            });
+            step = self.resume_observed(suspended, environment, &mut Scratch::default(), &mut notebook);
+        };
+        // Those behind the one that answered were not asked.
+        for stage in self.stages.iter().skip(notebook.stages.len()) {
+            notebook.write(stage.as_ref(), false, Vec::new(), Vec::new());
         }
-        // The reply's reason is among them already; `conclude` records it once more.
-        if matches!(verdict, Verdict::Respond(_)) {
-            all.pop();
-        }
-        all.into_iter().for_each(|id| exchange.record(id));
-        let decided = self.conclude(&exchange, verdict, mutations);
         Explanation {
             normal_path: Some(request.path().to_owned()),
             normal_host: Some(request.host().to_owned()),
-            client_address: exchange.client_address(),
-            stages,
-            identity: exchange.identity().map(|identity| Identity::clone(identity)),
+            client_address: notebook.client_address,
+            stages: notebook.stages,
+            identity: notebook.identity.map(|identity| Identity::clone(&identity)),
+            paused: notebook.paused,
             decided,
         }
     }
 
-    /// [`Pipeline::on_request`] with memory of its own, for single requests.
+    /// [`Pipeline::begin`] to the end, with memory of its own, for single requests: pauses pass at once, and no cluster can be reached.
     pub fn decide(&self, headers: &HeaderMap, environment: &dyn Environment) -> Decided {
-        self.on_request(headers, environment, &mut Scratch::default())
+        let mut scratch = Scratch::default();
+        let mut step = self.begin(headers, environment, &mut scratch);
+        loop {
+            let (wait, mut suspended) = match step {
+                Step::Decided(decided) => return decided,
+                Step::Waiting(wait, suspended) => (wait, suspended),
+            };
+            match wait {
+                Wait::Pause(_) => suspended.add_pause(),
+                Wait::Calls(calls) => {
+                    for call in calls {
+                        suspended.add_answer(call, Answer::Failed(CallFailure::Unreachable));
+                    }
+                }
+            }
+            step = self.resume(suspended, environment, &mut scratch);
+        }
     }
 }

@@ -18,7 +18,7 @@ mod reply;
 
 pub use document::{Definitions, Document, IpList, SECTIONS};
 pub use explain::{Explanation, StageExplanation};
-pub use pipeline::{Action, Decided, Pipeline, Scratch, Seeds};
+pub use pipeline::{Action, Decided, Pipeline, Scratch, Seeds, Step, Suspended};
 pub use reply::Reply;
 
 /// Labels of a request, kept by the host until the request is over.

@@ -7,15 +7,16 @@ use sluice_core::client::AddressConfig;
 use sluice_core::compile::{Compiler, Stage};
 use sluice_core::decode;
 use sluice_core::environment::Environment;
-use sluice_core::exchange::Exchange;
+use sluice_core::exchange::{Exchange, Facts};
 use sluice_core::header_map::HeaderMap;
 use sluice_core::problem::{Problem, Problems};
 use sluice_core::reason::{Outcome, ReasonId, ReasonTable, Section};
 use sluice_core::request::{RequestView, Unreadable};
 use sluice_core::selector::{Candidates, SelectorBuilder, SelectorIndex};
+use sluice_core::stages::{self, Observer};
 use sluice_core::variable::{self, Variables};
 use sluice_core::verdict::{LocalReply, Mutations, Verdict};
-use std::time::Duration;
+use sluice_core::wait::{Answer, Call, Wait};
 
 /// Numbers that a client must not foresee.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,7 +44,26 @@ pub struct Pipeline {
 /// Memory that requests of one worker use one after another.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    candidates: Candidates,
+    pub(crate) candidates: Candidates,
+}
+
+/// How far a request is.
+#[derive(Debug)]
+pub enum Step {
+    /// It is decided.
+    Decided(Decided),
+    /// It waits; it is to be [resumed](Pipeline::resume) once that has come, or forgotten when the client leaves.
+    Waiting(Wait, Box<Suspended>),
+}
+
+/// A request that waits: all that is known of it.
+#[derive(Debug)]
+pub struct Suspended {
+    headers: HeaderMap,
+    facts: Facts,
+    mutations: Mutations,
+    /// The stage that waits.
+    position: usize,
 }
 
 /// What was decided about a request.
@@ -60,6 +80,8 @@ pub struct Decided {
     pub summary: String,
     /// To be given to [`Pipeline::on_complete`] when the request is over.
     pub labels: Option<Labels>,
+    /// The request's headers, where it has waited.
+    pub headers: Option<HeaderMap>,
 }
 
 /// What to do with a request.
@@ -69,13 +91,20 @@ pub enum Action {
     Continue,
     /// Answer it.
     Respond(Reply),
-    /// Let it wait, then answer it or let it go on.
-    Delay {
-        /// How long.
-        duration: Duration,
-        /// The answer that follows; without one the request goes on.
-        then: Option<Reply>,
-    },
+}
+
+// === impl Suspended ===
+
+impl Suspended {
+    /// The pause is over.
+    pub fn add_pause(&mut self) {
+        self.facts.add_pause();
+    }
+
+    /// A call was answered, or has failed.
+    pub fn add_answer(&mut self, call: Call, answer: Answer) {
+        self.facts.add_answer(call, answer);
+    }
 }
 
 impl Pipeline {
@@ -206,32 +235,78 @@ impl Pipeline {
         self.stages.iter().for_each(|stage| stage.end(environment));
     }
 
-    /// Decides about a request.
-    pub fn on_request(
-        &self,
-        headers: &HeaderMap,
-        environment: &dyn Environment,
-        scratch: &mut Scratch,
-    ) -> Decided {
+    /// Begins to decide about a request.
+    pub fn begin(&self, headers: &HeaderMap, environment: &dyn Environment, scratch: &mut Scratch) -> Step {
         let request = match RequestView::new(headers) {
             Ok(request) => request,
-            Err(unreadable) => return self.refuse(unreadable, headers, environment),
+            Err(unreadable) => return Step::Decided(self.refuse(unreadable, headers, environment)),
         };
         self.selectors.find(&request, &mut scratch.candidates);
-        let mut exchange =
+        let exchange =
             Exchange::new(&request, environment, &self.selectors, &scratch.candidates, &self.address);
-        if self.lacks_address(&exchange) {
-            return self.refuse(Unreadable::ClientAddress, headers, environment);
-        }
-        let mut mutations = Mutations::default();
-        let mut verdict = Verdict::Continue;
-        for stage in &self.stages {
-            verdict = stage.decide(&mut exchange, &mut mutations);
-            if verdict != Verdict::Continue {
-                break;
+        self.go_on(exchange, Mutations::default(), 0, &mut ())
+    }
+
+    /// Goes on with a request that has waited, and has got what it waited for.
+    pub fn resume(
+        &self,
+        suspended: Box<Suspended>,
+        environment: &dyn Environment,
+        scratch: &mut Scratch,
+    ) -> Step {
+        self.resume_observed(suspended, environment, scratch, &mut ())
+    }
+
+    pub(crate) fn resume_observed(
+        &self,
+        suspended: Box<Suspended>,
+        environment: &dyn Environment,
+        scratch: &mut Scratch,
+        observer: &mut impl Observer,
+    ) -> Step {
+        let Suspended { headers, facts, mutations, position } = *suspended;
+        let mut step = match RequestView::new(&headers) {
+            Ok(request) => {
+                self.selectors.find(&request, &mut scratch.candidates);
+                let exchange =
+                    Exchange::new(&request, environment, &self.selectors, &scratch.candidates, &self.address)
+                        .resume(facts);
+                self.go_on(exchange, mutations, position, observer)
             }
+            // It could be read before.
+            Err(unreadable) => Step::Decided(self.refuse(unreadable, &headers, environment)),
+        };
+        match &mut step {
+            Step::Decided(decided) => decided.headers = Some(headers),
+            Step::Waiting(_, suspended) => suspended.headers = headers,
         }
-        self.conclude(&exchange, verdict, mutations)
+        step
+    }
+
+    /// Asks the stages from `position` on.
+    pub(crate) fn go_on(
+        &self,
+        mut exchange: Exchange<'_>,
+        mut mutations: Mutations,
+        position: usize,
+        observer: &mut impl Observer,
+    ) -> Step {
+        if position == 0 && self.lacks_address(&exchange) {
+            let headers = exchange.request().headers();
+            return Step::Decided(self.refuse(Unreadable::ClientAddress, headers, exchange.environment()));
+        }
+        let (verdict, position) =
+            stages::run(&self.stages, position, &mut exchange, &mut mutations, observer);
+        match verdict {
+            Verdict::Wait(wait) => {
+                // Whoever resumes owns the headers; here they are borrowed.
+                let headers = exchange.request().headers().clone();
+                let facts = exchange.suspend();
+                Step::Waiting(wait, Box::new(Suspended { headers, facts, mutations, position }))
+            }
+            Verdict::Respond(reply) => Step::Decided(self.conclude(&exchange, Some(reply), mutations)),
+            Verdict::Continue => Step::Decided(self.conclude(&exchange, None, mutations)),
+        }
     }
 
     /// What a request's end adds to the counters: the name of the one to increment, if the document counts responses.
@@ -245,35 +320,35 @@ impl Pipeline {
         }
     }
 
-    pub(crate) fn conclude(
+    /// What becomes of a request that all stages were asked about, or one has answered.
+    fn conclude(
         &self,
         exchange: &Exchange<'_>,
-        verdict: Verdict,
+        reply: Option<LocalReply>,
         mut mutations: Mutations,
     ) -> Decided {
-        if let Verdict::Respond(reply) = &verdict {
+        if let Some(reply) = &reply {
             exchange.record(reply.reason);
         }
-        let grpc = || exchange.request().is_grpc();
-        let render = |reply: &LocalReply| Reply::render(reply, &self.reasons, grpc());
-        let mut action = match &verdict {
-            Verdict::Continue => Action::Continue,
-            Verdict::Respond(reply) => Action::Respond(render(reply)),
-            Verdict::Delay { duration, then } => {
-                Action::Delay { duration: *duration, then: then.as_ref().map(render) }
+        let mut action = match &reply {
+            None => Action::Continue,
+            Some(reply) => {
+                let mut rendered = Reply::render(reply, &self.reasons, exchange.request().is_grpc());
+                rendered.add_headers(mutations.response_headers());
+                Action::Respond(rendered)
             }
         };
-        if let Action::Respond(reply) | Action::Delay { then: Some(reply), .. } = &mut action {
+        if let Action::Respond(reply) = &mut action {
             mutations = self.answered(mutations, reply);
         }
         let decisions = exchange.take_decisions();
         let summary =
-            if self.publishes_decision() { self.summary(&verdict, &decisions) } else { String::new() };
+            if self.publishes_decision() { self.summary(reply.as_ref(), &decisions) } else { String::new() };
         #[cfg(feature = "telemetry")]
         let labels = self.telemetry.as_ref().and_then(|telemetry| telemetry.labels(exchange));
         #[cfg(not(feature = "telemetry"))]
         let labels = None;
-        Decided { action, mutations, decisions, summary, labels }
+        Decided { action, mutations, decisions, summary, labels, headers: None }
     }
 
     /// Whether the client's address is asked for and can't be told. Such a request gets to no rule: a `deny` by network would let it
@@ -327,19 +402,15 @@ impl Pipeline {
         let summary =
             if self.publishes_decision() { format!("denied:{}", reply.details) } else { String::new() };
         let mutations = self.answered(mutations, &mut reply);
-        Decided { action: Action::Respond(reply), mutations, decisions, summary, labels: None }
+        Decided { action: Action::Respond(reply), mutations, decisions, summary, labels: None, headers: None }
     }
 
     /// `denied:<reason>` for an answer, otherwise `allowed:<reason>` with what let the request in (the last word of `authz`, or else of
     /// `authn`; plain `allowed` where the document has neither), followed by what was changed or would have been (shadow).
-    fn summary(&self, verdict: &Verdict, decisions: &[ReasonId]) -> String {
-        let denied = match verdict {
-            Verdict::Respond(reply) | Verdict::Delay { then: Some(reply), .. } => {
-                self.reasons.get(reply.reason)
-            }
-            Verdict::Continue | Verdict::Delay { then: None, .. } => None,
-        };
+    fn summary(&self, reply: Option<&LocalReply>, decisions: &[ReasonId]) -> String {
+        let denied = reply.and_then(|reply| self.reasons.get(reply.reason));
         let mut summary = match denied {
+            Some(reason) if reason.outcome == Outcome::Answered => format!("answered:{reason}"),
             Some(reason) => format!("denied:{reason}"),
             None => {
                 let mut reasons = decisions.iter().rev().filter_map(|id| self.reasons.get(*id));

@@ -48,6 +48,16 @@ impl Reply {
         if !has_content(reply.status) {
             return Self { status: reply.status, details, headers, body: Vec::new(), grpc_status: None };
         }
+        if let Some(content) = &reply.content {
+            headers.push((HeaderName::from_static("content-type"), content.media_type.clone()));
+            return Self {
+                status: reply.status,
+                details,
+                headers,
+                body: content.body.clone(),
+                grpc_status: None,
+            };
+        }
         let problem = ProblemDetails {
             title: phrase(reply.status),
             status: reply.status,
@@ -68,6 +78,19 @@ impl Reply {
 /// Envoy's business: it sends the headers alone.
 const fn has_content(status: u16) -> bool {
     !matches!(status, 100..=199 | 204 | 205 | 304)
+}
+
+impl Reply {
+    /// Headers that policies set on every response stand on our own answers as well, unless the answer says something else under their
+    /// names.
+    pub(crate) fn add_headers(&mut self, headers: &[(HeaderName, HeaderValue)]) {
+        let own = self.headers.len();
+        for (name, value) in headers {
+            if !self.headers.iter().take(own).any(|(known, _)| known == name) {
+                self.headers.push((name.clone(), value.clone()));
+            }
+        }
+    }
 }
 
 /// The gRPC status for a policy's HTTP status. As Envoy maps them (grpc/status.cc), but for the answers that are decisions of a

@@ -26,8 +26,8 @@ fn reasons(pipeline: &Pipeline, decided: &Decided) -> Vec<String> {
 
 fn status(decided: &Decided) -> Option<u16> {
     match &decided.action {
-        Action::Respond(reply) | Action::Delay { then: Some(reply), .. } => Some(reply.status),
-        Action::Continue | Action::Delay { then: None, .. } => None,
+        Action::Respond(reply) => Some(reply.status),
+        Action::Continue => None,
     }
 }
 
@@ -100,9 +100,7 @@ fn what_is_answered_keeps_its_new_trace_and_nothing_else_that_was_asked_for() {
             let decided = pipeline.decide(&request(path, &headers), &FakeEnvironment::default());
             let what = format!("{context} {sent:?} {path}");
             assert_eq!(status(&decided), Some(status_expected), "{what}");
-            let (Action::Respond(reply) | Action::Delay { then: Some(reply), .. }) = &decided.action else {
-                panic!("{what}")
-            };
+            let Action::Respond(reply) = &decided.action else { panic!("{what}") };
             let told: Vec<_> =
                 reply.headers.iter().filter(|(name, _)| name.as_str() == "server-timing").collect();
             let names: Vec<_> =
@@ -260,7 +258,7 @@ fn a_request_without_a_single_reading_is_refused_before_any_rule() {
 fn an_explanation_decides_as_the_proxy_does_and_says_how() {
     let pipeline = pipeline(whole());
     let headers = request("/orders/7", &[("x-api-key", "secret")]);
-    let explanation = pipeline.explain(&headers, &FakeEnvironment::default(), None);
+    let explanation = pipeline.explain(&headers, &FakeEnvironment::default(), None, |_| panic!("no call"));
     let decided = pipeline.decide(&headers, &FakeEnvironment::default());
     assert_eq!(explanation.decided.action, decided.action);
     assert_eq!(explanation.decided.decisions, decided.decisions);
@@ -314,7 +312,7 @@ fn a_client_whose_address_can_not_be_told_gets_to_no_rule_that_asks_for_it() {
         let decided = pipeline.decide(&map, &FakeEnvironment::default());
         assert_eq!(status(&decided), Some(400), "{config}");
         assert_eq!(reasons(&pipeline, &decided), ["request.ambiguous_client_address"]);
-        let explained = pipeline.explain(&map, &FakeEnvironment::default(), None);
+        let explained = pipeline.explain(&map, &FakeEnvironment::default(), None, |_| panic!("no call"));
         assert_eq!((explained.client_address, status(&explained.decided)), (None, Some(400)), "{config}");
     }
     let indifferent = pipeline(json!({ "version": 1, "client": client, "authz": { "default": "allow" } }));

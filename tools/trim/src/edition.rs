@@ -12,7 +12,7 @@ pub const PACKAGE: &str = "sluice-suite";
 ///
 /// `proxy_on_done` is left out on purpose: Envoy then takes a context to be done at once, a call less for every request.
 /// What a plugin has to do at its end, such as stopping its tick, it does when `proxy_on_delete` drops it.
-pub const COMMON_EXPORTS: [&str; 9] = [
+pub const COMMON_EXPORTS: [&str; 12] = [
     "memory",
     "_initialize",
     "proxy_abi_version_0_2_1",
@@ -22,6 +22,10 @@ pub const COMMON_EXPORTS: [&str; 9] = [
     "proxy_on_context_create",
     // Delayed requests go on, and counters are settled, on the tick.
     "proxy_on_tick",
+    // The answers of clusters that were called, and their failures.
+    "proxy_on_http_call_response",
+    "proxy_on_grpc_receive",
+    "proxy_on_grpc_close",
     // Without it the SDK's table of contexts grows with every request.
     "proxy_on_delete",
 ];
@@ -37,11 +41,13 @@ const AUTHZ: &str = "authz";
 const RATE_LIMIT: &str = "rateLimit";
 const ROUTING: &str = "routing";
 const FAULT: &str = "fault";
+const COMPOSE: &str = "compose";
 const TELEMETRY: &str = "telemetry";
 
 /// All cargo features of [`PACKAGE`].
-const ALL_FEATURES: &[&str] = &["auth", "rate-limit", "header-routing", "fault-injection", "telemetry"];
-const ALL_SECTIONS: &[&str] = &[AUTHN, AUTHZ, RATE_LIMIT, ROUTING, FAULT, TELEMETRY];
+const ALL_FEATURES: &[&str] =
+    &["auth", "rate-limit", "header-routing", "fault-injection", "compose", "telemetry"];
+const ALL_SECTIONS: &[&str] = &[AUTHN, AUTHZ, RATE_LIMIT, ROUTING, FAULT, COMPOSE, TELEMETRY];
 
 /// One module of `dist/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,8 +9,11 @@ use crate::problem::{FieldPath, Problems};
 use crate::reason::ReasonTable;
 use crate::request::RequestView;
 use crate::selector::{Candidates, SelectorIndex};
+use crate::stages;
 use crate::verdict::{Mutations, Verdict};
+use crate::wait::{Answer, Call, CallFailure, Wait};
 use std::rc::Rc;
+use std::time::Duration;
 
 /// A request for tests.
 #[derive(Clone, Debug)]
@@ -68,6 +71,10 @@ pub struct Stand {
 pub struct Played {
     /// The verdict: of the first stage that did not let it go on, or [`Verdict::Continue`].
     pub verdict: Verdict,
+    /// How long it waited.
+    pub paused: Duration,
+    /// The calls that were made, in order.
+    pub calls: Vec<Call>,
     /// What was asked to be changed.
     pub mutations: Mutations,
     /// The decisions, as `section.text`, in order; the reply's own reason last.
@@ -82,16 +89,14 @@ impl Played {
     /// The status of the answer; `None` where the request goes on.
     pub fn status(&self) -> Option<u16> {
         match &self.verdict {
-            Verdict::Respond(reply) | Verdict::Delay { then: Some(reply), .. } => Some(reply.status),
-            Verdict::Continue | Verdict::Delay { then: None, .. } => None,
+            Verdict::Respond(reply) => Some(reply.status),
+            Verdict::Continue | Verdict::Wait(_) => None,
         }
     }
 
     /// The answer's header `name`.
     pub fn reply_header(&self, name: &str) -> Option<String> {
-        let (Verdict::Respond(reply) | Verdict::Delay { then: Some(reply), .. }) = &self.verdict else {
-            return None;
-        };
+        let Verdict::Respond(reply) = &self.verdict else { return None };
         let found = reply.headers.iter().find(|(known, _)| known.as_str() == name);
         found.map(|(_, value)| String::from_utf8_lossy(value.as_bytes()).into_owned())
     }
@@ -166,12 +171,25 @@ impl Stand {
         self.stages.iter().for_each(|stage| stage.end(environment));
     }
 
-    /// Asks all stages of the section, in order, about `request`.
+    /// Asks all stages of the section, in order, about `request`. Pauses pass at once; calls fail as if the cluster could not be reached.
     ///
     /// # Panics
     /// Where the request could not even be read: a mistake of the test.
-    #[allow(clippy::panic)]
     pub fn play(&self, request: &FakeRequest, environment: &dyn Environment) -> Played {
+        self.play_with(request, environment, |_| Answer::Failed(CallFailure::Unreachable))
+    }
+
+    /// The same, with `answer` in place of all clusters.
+    ///
+    /// # Panics
+    /// As [`Stand::play`].
+    #[allow(clippy::panic)]
+    pub fn play_with(
+        &self,
+        request: &FakeRequest,
+        environment: &dyn Environment,
+        mut answer: impl FnMut(&Call) -> Answer,
+    ) -> Played {
         let headers = HeaderMap::from_pairs(request.headers.iter().map(|(name, value)| (name, value)));
         let view = match RequestView::new(&headers) {
             Ok(view) => view,
@@ -183,13 +201,28 @@ impl Stand {
             .with_identity(request.identity.clone())
             .explained();
         let mut mutations = Mutations::default();
-        let mut verdict = Verdict::Continue;
-        for stage in &self.stages {
-            verdict = stage.decide(&mut exchange, &mut mutations);
-            if verdict != Verdict::Continue {
-                break;
+        let (mut paused, mut calls) = (Duration::ZERO, Vec::new());
+        let mut position = 0;
+        let verdict = loop {
+            let (verdict, at) = stages::run(&self.stages, position, &mut exchange, &mut mutations, &mut ());
+            position = at;
+            let Verdict::Wait(wait) = verdict else { break verdict };
+            let mut facts = exchange.suspend();
+            match wait {
+                Wait::Pause(duration) => {
+                    paused = paused.saturating_add(duration);
+                    facts.add_pause();
+                }
+                Wait::Calls(asked) => {
+                    for call in asked {
+                        facts.add_answer(call.clone(), answer(&call));
+                        calls.push(call);
+                    }
+                }
             }
-        }
+            exchange =
+                Exchange::new(&view, environment, &self.selectors, &candidates, &self.address).resume(facts);
+        };
         if let Verdict::Respond(reply) = &verdict {
             exchange.record(reply.reason);
         }
@@ -197,6 +230,6 @@ impl Stand {
         let decisions =
             decisions.iter().filter_map(|id| self.reasons.get(*id)).map(ToString::to_string).collect();
         let notes = exchange.take_notes();
-        Played { verdict, mutations, decisions, identity: exchange.identity().cloned(), notes }
+        Played { verdict, paused, calls, mutations, decisions, identity: exchange.identity().cloned(), notes }
     }
 }

@@ -7,10 +7,16 @@
 #![allow(unsafe_code)]
 
 use super::{HeaderMapType, HostError, HostResult, LocalResponse, LogLevel};
+use proxy_wasm::hostcalls;
+use proxy_wasm::types::Status;
+use sluice_core::wait::{GrpcCall, HttpCall};
 use std::ptr::null_mut;
 
 /// The request's side of a stream, as `proxy_continue_stream` and `proxy_close_stream` number it.
 const REQUEST_STREAM: u32 = 0;
+/// The body of a call's answer, and a gRPC message, as `proxy_get_buffer_bytes` numbers them.
+const HTTP_CALL_RESPONSE_BODY: u32 = 4;
+const GRPC_RECEIVE_BUFFER: u32 = 5;
 /// The plugin's configuration, as `proxy_get_buffer_bytes` numbers it.
 const PLUGIN_CONFIGURATION: u32 = 7;
 /// A counter, as `proxy_define_metric` numbers it.
@@ -348,4 +354,62 @@ pub fn call_foreign_function(name: &str, arguments: &[u8]) -> HostResult<Vec<u8>
             size,
         )
     })
+}
+
+/// Begins an HTTP request to a cluster and gives its number. By the SDK, whose table says which context is told of the answer.
+///
+/// # Errors
+/// [`HostError::BadArgument`] where the host does not take it: there is no such cluster, or a header is not UTF-8.
+pub fn http_call(call: &HttpCall) -> HostResult<u32> {
+    let mut headers =
+        vec![(":method", &*call.method), (":path", &*call.path), (":authority", &*call.authority)];
+    for (name, value) in &call.headers {
+        let value = std::str::from_utf8(value.as_bytes()).map_err(|_| HostError::BadArgument)?;
+        headers.push((name.as_str(), value));
+    }
+    let body = (!call.body.is_empty()).then_some(&*call.body);
+    hostcalls::dispatch_http_call(&call.cluster, headers, body, Vec::new(), call.timeout).map_err(status)
+}
+
+/// Begins a unary gRPC call of a cluster and gives its number.
+///
+/// # Errors
+/// As [`http_call`].
+pub fn grpc_call(call: &GrpcCall) -> HostResult<u32> {
+    let message = Some(&*call.message);
+    hostcalls::dispatch_grpc_call(
+        &call.cluster,
+        &call.service,
+        &call.method,
+        Vec::new(),
+        message,
+        call.timeout,
+    )
+    .map_err(status)
+}
+
+fn status(status: Status) -> HostError {
+    match status {
+        Status::NotFound => HostError::NotFound,
+        Status::BadArgument => HostError::BadArgument,
+        status => HostError::Status(status as u32),
+    }
+}
+
+/// The body of a call's answer, as much of it as `most`; while the answer is being told.
+///
+/// # Errors
+/// Where the host refuses.
+pub fn http_call_body(most: usize) -> HostResult<Vec<u8>> {
+    // SAFETY: the host writes a pointer and a size to local variables.
+    receive(|data, size| unsafe { proxy_get_buffer_bytes(HTTP_CALL_RESPONSE_BODY, 0, most, data, size) })
+}
+
+/// The message of a gRPC call's answer, as much of it as `most`; while the answer is being told.
+///
+/// # Errors
+/// Where the host refuses.
+pub fn grpc_message(most: usize) -> HostResult<Vec<u8>> {
+    // SAFETY: the host writes a pointer and a size to local variables.
+    receive(|data, size| unsafe { proxy_get_buffer_bytes(GRPC_RECEIVE_BUFFER, 0, most, data, size) })
 }

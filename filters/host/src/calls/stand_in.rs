@@ -4,6 +4,7 @@ use super::{HeaderMapType, HostError, HostResult, LocalResponse, LogLevel};
 use sluice_core::environment::SharedError;
 use sluice_core::fake::SharedMemory;
 use sluice_core::header_map::HeaderMap;
+use sluice_core::wait::{Call, GrpcCall, HttpCall};
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
@@ -47,6 +48,10 @@ pub struct StandIn {
     pub lines: Vec<(LogLevel, String)>,
     /// The functions that were called, in order.
     pub called: Vec<&'static str>,
+    /// Calls of clusters, by their number.
+    pub sent: Vec<Call>,
+    /// What the answer that is being told holds: headers, and a body or message.
+    pub answer: (Pairs, Vec<u8>),
     /// Functions that fail.
     pub failing: HashSet<&'static str>,
     /// The names of counters, by id.
@@ -80,6 +85,7 @@ fn headers(host: &mut StandIn, map: HeaderMapType) -> &mut Pairs {
     match map {
         HeaderMapType::Request => &mut host.request,
         HeaderMapType::Response => &mut host.response,
+        HeaderMapType::HttpCallResponse => &mut host.answer.0,
     }
 }
 
@@ -281,4 +287,35 @@ pub fn call_foreign_function(name: &str, _: &[u8]) -> HostResult<Vec<u8>> {
         "clear_route_cache" => Ok(Vec::new()),
         _ => Err(HostError::NotFound),
     })
+}
+
+fn sent(host: &mut StandIn, call: Call) -> HostResult<u32> {
+    host.sent.push(call);
+    Ok(u32::try_from(host.sent.len()).unwrap_or(u32::MAX))
+}
+
+/// Numbers calls from 1.
+///
+/// # Errors
+/// As the test says.
+pub fn http_call(http: &HttpCall) -> HostResult<u32> {
+    call("http_call", |host| sent(host, Call::Http(http.clone())))
+}
+
+/// # Errors
+/// As the test says.
+pub fn grpc_call(grpc: &GrpcCall) -> HostResult<u32> {
+    call("grpc_call", |host| sent(host, Call::Grpc(grpc.clone())))
+}
+
+/// # Errors
+/// As the test says.
+pub fn http_call_body(most: usize) -> HostResult<Vec<u8>> {
+    call("http_call_body", |host| Ok(host.answer.1.iter().take(most).copied().collect()))
+}
+
+/// # Errors
+/// As the test says.
+pub fn grpc_message(most: usize) -> HostResult<Vec<u8>> {
+    call("grpc_message", |host| Ok(host.answer.1.iter().take(most).copied().collect()))
 }

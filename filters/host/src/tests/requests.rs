@@ -136,6 +136,16 @@ fn no_single_failing_call_makes_a_request_hang() {
         "increment_counter",
         "call_foreign_function",
         "log",
+        "fill_random",
+        "property",
+        "shared_data",
+        "set_shared_data",
+        "continue_request",
+        "close_request",
+        "http_call",
+        "grpc_call",
+        "http_call_body",
+        "grpc_message",
     ];
     for call in calls {
         for path in ["/", "/abort", "/delay", "/both", "/canary"] {
@@ -154,4 +164,19 @@ fn no_single_failing_call_makes_a_request_hang() {
             drop(stream);
         }
     }
+}
+
+#[test]
+fn a_waiting_request_that_cannot_be_turned_to_is_tried_again() {
+    let plugin = plugin(DOCUMENT);
+    let (_stream, _) = send(&plugin, 7, "/both");
+    stand_in::with(|host| host.failing.insert("set_effective_context"));
+    for _ in 0..3 {
+        assert!(tick(&plugin));
+    }
+    assert!(answers().is_empty());
+    stand_in::with(|host| host.failing.clear());
+    assert!(tick(&plugin));
+    assert_eq!(answers().len(), 1);
+    assert_eq!(plugin.waiting(), (0, 0));
 }

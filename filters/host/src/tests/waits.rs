@@ -1,7 +1,7 @@
 //! Requests that wait.
 
 use super::*;
-use crate::delays::{MOST_RELEASED, MOST_WAITING};
+use crate::waits::{MOST_RELEASED, MOST_WAITING};
 
 fn continued() -> Vec<u32> {
     stand_in::with(|host| std::mem::take(&mut host.continued))
@@ -75,7 +75,7 @@ fn beyond_the_bound_requests_go_on_at_once_and_are_counted() {
     streams.pop();
     assert_eq!(send(&plugin, most, "/delay").1, Flow::Pause);
     plugin.retire();
-    assert_eq!(counter("sluice_host_events.event.delay_over_bound"), 2);
+    assert_eq!(counter("sluice_host_events.event.wait_over_bound"), 2);
 }
 
 #[test]
