@@ -4,7 +4,8 @@
 use libfuzzer_sys::fuzz_target;
 use sluice_core::header_map::HeaderMap;
 use sluice_fuzz::environment;
-use sluice_pipeline::{Pipeline, Scratch, Seeds};
+use sluice_core::wait::{Answer, CallFailure};
+use sluice_pipeline::{Pipeline, Seeds};
 
 fuzz_target!(|data: &[u8]| {
     match Pipeline::from_json(data, Seeds { local: 1, shared: 2 }) {
@@ -17,8 +18,8 @@ fuzz_target!(|data: &[u8]| {
                 ("x-api-key", "k"),
                 ("cookie", "session=1"),
             ]);
-            let _ = pipeline.on_request(&headers, &environment(), &mut Scratch::default());
-            let _ = pipeline.explain(&headers, &environment(), None);
+            let _ = pipeline.decide(&headers, &environment());
+            let _ = pipeline.explain(&headers, &environment(), None, |_| Answer::Failed(CallFailure::TimedOut));
         }
         Err(problems) => assert!(!problems.to_string().is_empty(), "refused without a reason"),
     }

@@ -2,7 +2,7 @@
 
 use sluice_core::fake::FakeEnvironment;
 use sluice_core::header_map::HeaderMap;
-use sluice_pipeline::{Action, Decided, Pipeline, Reply, Scratch, Seeds};
+use sluice_pipeline::{Action, Decided, Pipeline, Reply, Seeds};
 
 /// A document in which every section has something to say.
 pub const DOCUMENT: &str = include_str!("../seeds/document/all.json");
@@ -27,13 +27,13 @@ pub fn environment() -> FakeEnvironment {
 
 /// Asks about a request, and checks what must be true of every answer.
 pub fn decide(pipeline: &Pipeline, headers: &HeaderMap) -> Decided {
-    let decided = pipeline.on_request(headers, &environment(), &mut Scratch::default());
+    let decided = pipeline.decide(headers, &environment());
     for id in &decided.decisions {
         assert!(pipeline.reasons().get(*id).is_some(), "a decision without a name");
     }
     match &decided.action {
-        Action::Continue | Action::Delay { then: None, .. } => {}
-        Action::Respond(reply) | Action::Delay { then: Some(reply), .. } => check_reply(reply),
+        Action::Continue => {}
+        Action::Respond(reply) => check_reply(reply),
     }
     let set =
         decided.mutations.request_headers().iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));

@@ -35,7 +35,7 @@ const EDITIONS: [(&str, &[&str], &str, &str, u16); 5] = [
     ("sluice-telemetry.wasm", &["telemetry"], "{version: 1, telemetry: {}}", "/a", 200),
 ];
 
-const ALL_SECTIONS: [&str; 6] = ["authn", "authz", "rateLimit", "routing", "fault", "telemetry"];
+const ALL_SECTIONS: [&str; 7] = ["authn", "authz", "rateLimit", "routing", "fault", "compose", "telemetry"];
 
 #[test]
 fn each_edition_does_its_own() {

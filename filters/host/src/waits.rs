@@ -65,6 +65,11 @@ impl Waits {
         self.waiting.len() < MOST_WAITING
     }
 
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// How many wait.
     pub fn len(&self) -> usize {
         self.waiting.len()

@@ -49,6 +49,10 @@ pub struct Scratch {
 
 /// How far a request is.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly every request is decided at once, and pays for no memory of its own"
+)]
 pub enum Step {
     /// It is decided.
     Decided(Decided),
