@@ -5,6 +5,7 @@ use crate::source::Source;
 use crate::structure;
 use crate::text::{Position, Span};
 use crate::yaml;
+use sluice_core::environment::UnixTime;
 use sluice_core::problem::{FieldPath, Problem};
 use sluice_core::variable::{Variable, VariableName};
 use sluice_pipeline::{Document, Pipeline, Seeds};
@@ -49,9 +50,15 @@ pub fn compile(source: &Source) -> Result<Compiled, Vec<Finding>> {
         yaml::read(text).map_err(|problems| problems.into_iter().map(unreadable).collect::<Vec<_>>())?;
     let document: Document = structure::decode(&node).map_err(|problems| located(&node, problems))?;
     // The seeds of a proxy are secret; here nobody attacks, and the same answer every time is worth more.
-    let pipeline = Pipeline::from_document_with(&document, Seeds { local: 1, shared: 1 }, known_here)
+    let pipeline = Pipeline::from_document_at(&document, Seeds { local: 1, shared: 1 }, known_here, now())
         .map_err(|problems| located(&node, problems.iter().cloned().collect()))?;
     Ok(Compiled { json: node.to_json(), node, document, pipeline })
+}
+
+/// By which keys have expired.
+fn now() -> Option<UnixTime> {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_nanos()).ok().map(UnixTime::from_nanos)
 }
 
 /// A variable of the proxy's: its value may be given to the command too, as to see what `explain` says to a token.

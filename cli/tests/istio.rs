@@ -144,7 +144,7 @@ fn a_selector_and_a_named_gateway_exclude_each_other() {
 fn a_number_that_istio_would_round_is_refused() {
     let document = |number: u64| {
         format!(
-            "version: 1\nauthz:\n  rules:\n    - {{ name: a, allow: true, when: {{ claims: {{ tenant: {number} }} }} }}\n"
+            "version: 1\nauthz:\n  rules:\n    - {{ name: a, allow: true, match: {{ headers: {{ tenant: {number} }} }} }}\n"
         )
     };
     let exact = 1 << 53;

@@ -5,6 +5,11 @@ use clap::Parser;
 const DOCUMENT: &str = r#"
 version: 1
 client: { address: { trustedHops: 1 } }
+authn:
+  providers:
+    - { name: edge, forwarded: { peers: ["spiffe://example.com/ns/edge/sa/edge"], principal: x-user, roles: x-roles } }
+  rules:
+    - { name: all, require: { optional: [edge] } }
 authz:
   default: deny
   rules:
@@ -49,7 +54,7 @@ fn each_stage_is_told_in_order_with_its_decision_and_the_verdict() {
         .iter()
         .map(|stage| stage["section"].as_str().unwrap())
         .collect();
-    assert_eq!(sections, ["rate_limit", "authz", "fault"]);
+    assert_eq!(sections, ["rate_limit", "authn", "authz", "fault"]);
 
     let explained = json(&["--path", "/orders/7"]);
     assert_eq!(explained["verdict"]["action"], "respond");

@@ -12,13 +12,13 @@ use crate::forward::IdentityHeaders;
 use crate::policy::{Authn, Provider, ProviderKind, Reasons, Requirement, Rule};
 use crate::token_cache::TokenCache;
 use crate::verifier::Verifier;
-use sluice_core::compile::{Compiler, PolicySection, Stage};
+use sluice_core::compile::{Accepting, Compiler, PolicySection, Stage};
 use sluice_core::header::HeaderName;
 use sluice_core::list::OneOrMany;
 use sluice_core::name::Name;
 use sluice_core::problem::{FieldPath, Problems};
 use sluice_core::reason::{Outcome, ReasonId, Section};
-use sluice_core::rules::{OrderedRule, check_reachable};
+use sluice_core::rules::{OrderedRule, check_reachable, unprotected};
 use sluice_core::selector::SelectorId;
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -27,6 +27,9 @@ use std::collections::{BTreeSet, HashMap};
 const CACHE_SIZE: u32 = 1_000;
 /// More would be memory that nobody meant to give: a remembered token takes its own length and about a kibibyte besides.
 const MOST_CACHED: u32 = 1_000_000;
+
+/// How many rules are looked at to tell which lets a path in.
+const MOST_COMPARED: usize = 64;
 
 impl PolicySection for AuthnSection {
     fn compile(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
@@ -119,21 +122,75 @@ impl AuthnSection {
             // As if there were none.
             rules.extend(self.every_request());
         }
+        // A wrong rule would make others look wrong.
+        compiler.accepted = compiler.problems.is_empty().then(|| self.accepted(&rules));
+        Self::check_neighbours(&rules, path, compiler);
+        let used: BTreeSet<usize> = rules
+            .iter()
+            .flat_map(|rule| match &rule.requirement {
+                Requirement::None => &[],
+                Requirement::Any(providers) | Requirement::Optional(providers) => providers.as_slice(),
+            })
+            .copied()
+            .collect();
         for (position, provider) in self.providers.iter().enumerate() {
-            let uses = |rule: &Rule| match &rule.requirement {
-                Requirement::None => false,
-                Requirement::Any(providers) | Requirement::Optional(providers) => {
-                    providers.contains(&position)
-                }
-            };
             // A rule that names a provider that isn't there has been reported; another problem would only distract.
-            if compiler.problems.is_empty() && !rules.iter().any(uses) {
+            if compiler.problems.is_empty() && !used.contains(&position) {
                 let message = format!("no rule accepts the provider `{}`", provider.name);
                 // `path` is that of the rules: what is missing is missing there.
                 compiler.problems.report(path, message);
             }
         }
         rules
+    }
+
+    /// Warns of paths beside those that need proof, which a rule lets in without: `/admin` beside `/admin/**`.
+    fn check_neighbours(rules: &[Rule], path: &FieldPath, compiler: &mut Compiler) {
+        let selectors = &compiler.selectors;
+        let needs_proof = |rule: &&Rule| !rule.shadow && matches!(rule.requirement, Requirement::Any(_));
+        let paths = |rule: &Rule| selectors.own_paths(rule.selector);
+        let protected = rules.iter().filter(needs_proof).flat_map(paths);
+        let mut warnings = Vec::new();
+        for (pattern, beside) in unprotected(protected.clone(), protected) {
+            // The first rule that is about that path, as far as paths tell.
+            let about = |rule: &&Rule| {
+                let own = paths(rule);
+                !rule.shadow
+                    && if own.is_empty() {
+                        selectors.names_nothing(rule.selector)
+                    } else {
+                        own.iter().any(|own| own.includes(&beside))
+                    }
+            };
+            let mut first = rules.iter().take(MOST_COMPARED).filter(about);
+            if let Some(open) = first.next().filter(|rule| matches!(rule.requirement, Requirement::None)) {
+                let message = format!(
+                    "`{pattern}` does not include `{beside}`, which many services answer alike: the rule `{}` lets that in without proof",
+                    open.name
+                );
+                let is_of = |rule: &Rule| needs_proof(&rule) && paths(rule).contains(pattern);
+                let at = rules.iter().take(MOST_COMPARED).position(is_of);
+                warnings.extend(at.map(|at| (path.index(at).field("match").field("paths"), message)));
+            }
+        }
+        for (path, message) in warnings {
+            compiler.problems.warn(&path, message);
+        }
+    }
+
+    /// Which providers the rules accept.
+    fn accepted(&self, rules: &[Rule]) -> Vec<Accepting> {
+        let rules = rules.iter().filter(|rule| !rule.shadow);
+        let accepting = rules.map(|rule| {
+            let positions = match &rule.requirement {
+                Requirement::None => &[],
+                Requirement::Any(providers) | Requirement::Optional(providers) => providers.as_slice(),
+            };
+            let named = positions.iter().filter_map(|position| self.providers.get(*position));
+            let providers = named.map(|provider| provider.name.clone()).collect();
+            Accepting { selector: rule.selector, providers }
+        });
+        accepting.collect()
     }
 
     /// What holds where no rule decides anything: one of all providers is required of every request.
@@ -184,7 +241,7 @@ impl AuthnSection {
     }
 
     /// All headers that carry identity, whoever writes them.
-    fn identity_headers(&self) -> impl Iterator<Item = HeaderName> {
+    pub fn identity_headers(&self) -> impl Iterator<Item = HeaderName> {
         self.providers.iter().flat_map(|provider| {
             let jwt = provider.jwt.iter().flat_map(|jwt| jwt.forward.headers.keys());
             let api_key = provider.api_key.iter().flat_map(|keys| keys.forward.headers.keys());

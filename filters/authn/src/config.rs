@@ -13,7 +13,7 @@ use sluice_core::scalar::{Duration, Rate, Size};
 use sluice_core::selector::Match;
 use sluice_core::variable::VariableName;
 use sluice_core::when::PeerPattern;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// `authn`: who is calling. The first rule that matches a request says which providers may prove it; a request that no rule matches
 /// is refused. Without any rule one of all providers is required of every request.
@@ -298,9 +298,20 @@ impl ApiKeyConfig {
             consumers: keys().filter_map(|key| key.consumer.clone()).collect(),
             roles: keys().flat_map(|key| key.roles.iter().cloned()).collect(),
             scopes: keys().flat_map(|key| key.scopes.iter().cloned()).collect(),
-            attributes: keys().flat_map(|key| key.attributes.keys().cloned()).collect(),
+            attributes: self.attributes(),
             claims: false,
         }
+    }
+}
+
+impl ApiKeyConfig {
+    /// The attributes of all keys, with the values that they have.
+    fn attributes(&self) -> BTreeMap<String, Possible> {
+        let mut values: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (name, value) in self.keys.iter().flat_map(|key| key.attributes.iter()) {
+            values.entry(name.clone()).or_default().insert(value.clone());
+        }
+        values.into_iter().map(|(name, values)| (name, Possible::These(values))).collect()
     }
 }
 
@@ -316,7 +327,7 @@ impl ForwardedConfig {
             consumers: from(&self.consumer),
             roles: from(&self.roles),
             scopes: from(&self.scopes),
-            attributes: self.attributes.keys().cloned().collect(),
+            attributes: self.attributes.keys().map(|name| (name.clone(), Possible::Any)).collect(),
             claims: false,
         }
     }

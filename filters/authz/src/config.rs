@@ -9,7 +9,7 @@ use sluice_core::name::Name;
 use sluice_core::problem::FieldPath;
 use sluice_core::reason::{Outcome, Section};
 use sluice_core::roles::RoleConfig;
-use sluice_core::rules::{EffectRule, check_effects};
+use sluice_core::rules::{EffectRule, check_effects, check_neighbours};
 use sluice_core::selector::Match;
 use sluice_core::when::{AnyOrAll, When};
 
@@ -64,7 +64,7 @@ pub struct RuleConfig {
 
 impl PolicySection for AuthzSection {
     fn compile(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
-        let path = path.field("rules");
+        let (section, path) = (path, path.field("rules"));
         compiler.check_unique(self.rules.iter().map(|rule| &rule.name), &path);
         let mut enforced: Vec<EffectRule<'_>> = Vec::new();
         let (mut deny, mut allow) = (Vec::new(), Vec::new());
@@ -72,6 +72,7 @@ impl PolicySection for AuthzSection {
             let path = path.index(position);
             let selector = compiler.selector(rule.matches.as_ref(), &path);
             let when = When::compile(rule.when.as_ref(), &path.field("when"), compiler);
+            When::check_offered(rule.when.as_ref(), selector, &path.field("when"), compiler);
             let Some(effect) = rule.effect(&path, compiler) else { continue };
             if !rule.shadow {
                 enforced.push(EffectRule {
@@ -110,6 +111,10 @@ impl PolicySection for AuthzSection {
             }
         }
         check_effects(&enforced, &path, compiler);
+        if !self.shadow {
+            check_neighbours(&enforced, self.default == Effect::Allow, &path, compiler);
+            self.check_default(&enforced, section, compiler);
+        }
         let denied = if self.shadow { Outcome::Shadow } else { Outcome::Denied };
         let default = match self.default {
             Effect::Deny => compiler.reason(Section::Authz, denied, "denied.default"),
@@ -124,6 +129,42 @@ impl PolicySection for AuthzSection {
             challenge_header: HeaderName::from_static("www-authenticate"),
             shadow: self.shadow,
         })]
+    }
+}
+
+impl AuthzSection {
+    /// Warns of rules, and of a section, that do nothing beside `default`.
+    fn check_default(&self, enforced: &[EffectRule<'_>], section: &FieldPath, compiler: &mut Compiler) {
+        let rules = section.field("rules");
+        let allow = || enforced.iter().filter(|rule| !rule.denies);
+        match self.default {
+            // A section with wrong rules says nothing yet.
+            Effect::Deny if self.rules.iter().all(|rule| rule.shadow || rule.deny == Some(true)) => {
+                let message = "denies every request: no rule allows any, and `default` is `deny`";
+                compiler.problems.warn(section, message);
+            }
+            Effect::Deny => {
+                for rule in allow().filter(|rule| rule.matches_everything()) {
+                    let message = format!(
+                        "`{}` allows everybody every request that no `deny` rule matches, so that `default: deny` has no say",
+                        rule.name
+                    );
+                    compiler.problems.warn(&rules.index(rule.position), message);
+                }
+            }
+            Effect::Allow if self.rules.is_empty() && self.roles.is_empty() => {
+                compiler.problems.warn(section, "does nothing: it has no rule, and `default` is `allow`");
+            }
+            Effect::Allow => {
+                for rule in allow() {
+                    let message = format!(
+                        "`{}` changes no answer: what no `deny` rule matches is allowed anyway, since `default` is `allow`",
+                        rule.name
+                    );
+                    compiler.problems.warn(&rules.index(rule.position), message);
+                }
+            }
+        }
     }
 }
 

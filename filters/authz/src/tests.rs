@@ -380,3 +380,48 @@ fn a_rule_that_is_reported_changes_no_answer() {
         assert!(said.get(kind).copied().unwrap_or_default() >= 20, "{said:?}");
     }
 }
+
+#[test]
+fn what_may_not_be_meant_is_a_warning() {
+    let on = |effect: &str, path: &str| json!({ "name": effect, effect: true, "match": { "paths": path } });
+    for (section, expected) in [
+        (json!({}), "authz: denies every request"),
+        (json!({ "rules": [on("deny", "/a/**")] }), "authz: denies every request"),
+        (json!({ "default": "allow" }), "authz: does nothing"),
+        (
+            json!({ "default": "allow", "rules": [on("allow", "/a")] }),
+            "authz.rules[0]: `allow` changes no answer",
+        ),
+        (json!({ "rules": [{ "name": "all", "allow": true }] }), "authz.rules[0]: `all` allows everybody"),
+        (
+            json!({ "default": "allow", "rules": [on("deny", "/admin/**")] }),
+            "authz.rules[0].match.paths: `/admin/**` does not include `/admin`, which many services answer alike: no rule denies that, and `default: allow`",
+        ),
+        (
+            json!({ "rules": [on("deny", "/admin"), on("allow", "/**")] }),
+            "`/admin` does not include `/admin/`, which many services answer alike: no rule denies that, and `allow` (rule 1) lets it in",
+        ),
+        (
+            json!({ "default": "allow", "rules": [{ "name": "d", "deny": true, "match": { "paths": ["/admin", "/admin/**"] } }] }),
+            "",
+        ),
+        (json!({ "rules": [on("deny", "/admin/**"), on("allow", "/orders/**")] }), ""),
+        (
+            json!({ "rules": [
+            { "name": "d", "deny": true, "match": { "paths": "/admin/**" }, "when": { "not": { "roles": "admin" } } },
+            { "name": "a", "allow": true, "when": { "roles": "admin" } },
+        ] }),
+            "",
+        ),
+        (json!({ "shadow": true }), ""),
+    ] {
+        let (_, problems) =
+            Stand::despite_problems::<AuthzSection>("authz", section.clone(), compiler(&section)).unwrap();
+        assert_eq!(problems.to_string(), "", "{section}");
+        let found: Vec<String> = problems.warnings().iter().map(ToString::to_string).collect();
+        assert!(
+            found.join("\n").contains(expected) && found.is_empty() == expected.is_empty(),
+            "{section}: {found:?}"
+        );
+    }
+}

@@ -1,12 +1,14 @@
 //! From sections to policies: what every section's compilation shares, and what a compiled policy is.
 
-use crate::environment::Environment;
+use crate::attribute::Attribute;
+use crate::environment::{Environment, UnixTime};
 use crate::exchange::Exchange;
 use crate::header::HeaderValue;
+use crate::inclusion::Work;
 use crate::list::OrderedMap;
 use crate::name::Name;
-use crate::offer::Offer;
-use crate::problem::{FieldPath, Problems};
+use crate::offer::{Offer, Possible};
+use crate::problem::{FieldPath, Problems, quoted_list};
 use crate::reason::{Outcome, ReasonId, ReasonTable, Section};
 use crate::roles::Roles;
 use crate::selector::{Match, SelectorBuilder, SelectorId};
@@ -80,6 +82,18 @@ pub trait PolicySection {
     fn compile(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>>;
 }
 
+/// Which providers a rule of `authn` accepts.
+#[derive(Clone, Debug)]
+pub struct Accepting {
+    /// The rule's compiled `match`.
+    pub selector: SelectorId,
+    /// The providers.
+    pub providers: Vec<Name>,
+}
+
+/// With more rules than this it is not looked for which providers are accepted where.
+const MOST_ACCEPTING: usize = 16;
+
 /// What the compilation of all sections shares.
 #[derive(Debug)]
 pub struct Compiler {
@@ -94,9 +108,15 @@ pub struct Compiler {
     /// What the providers of `authn` can say of a caller; empty where the document has no `authn`. `None` where that is not known, as
     /// in a test of one section: then nothing is said about references to it.
     pub offers: Option<Vec<Offer>>,
+    /// Which requests `authn` accepts which providers for, in the order of its rules: set when it is compiled, before all other
+    /// sections. `None` where that is not known.
+    pub accepted: Option<Vec<Accepting>>,
     /// The challenges (RFC 9110 §11.6.1) that `authn` answers 401 with; set when it is compiled, before all other sections. Empty where
     /// no credential of the client's could help.
     pub challenges: Vec<HeaderValue>,
+    /// What time it is, where the document is looked at by somebody who may still mend it. `None` in a proxy: a document is not wrong
+    /// because it has grown old.
+    pub now: Option<UnixTime>,
     /// A secret seed for hashes of what clients send, new for each compiled policy and worker.
     pub seed: u64,
     /// A seed that all workers of a proxy share (the host keeps it): for keys in shared memory.
@@ -121,6 +141,8 @@ impl Compiler {
             reasons: ReasonTable::default(),
             roles: Roles::default(),
             offers: None,
+            accepted: None,
+            now: None,
             challenges: Vec::new(),
             seed,
             shared_seed,
@@ -131,6 +153,67 @@ impl Compiler {
     /// The names of the providers of `authn`.
     pub fn providers(&self) -> impl Iterator<Item = &Name> {
         self.offers.iter().flatten().map(|offer| &offer.provider)
+    }
+
+    /// What the providers can say of callers whose requests match `selector`; `None` where nothing is known of providers. Some more than
+    /// that where it is not certain which rule of `authn` decides.
+    pub(crate) fn offers_for(&self, selector: SelectorId) -> Option<Vec<&Offer>> {
+        let offers = self.offers.as_ref()?;
+        let Some(rules) = self.accepted.as_ref().filter(|rules| rules.len() <= MOST_ACCEPTING) else {
+            return Some(offers.iter().collect());
+        };
+        let work = Work::for_rules(rules.len());
+        let mut providers: Vec<&Name> = Vec::new();
+        for rule in rules {
+            providers.extend(&rule.providers);
+            work.begin();
+            // Requests that no rule before this matches are all decided by this one.
+            if self.selectors.includes(rule.selector, selector, &work) {
+                break;
+            }
+        }
+        Some(offers.iter().filter(|offer| providers.contains(&&offer.provider)).collect())
+    }
+
+    /// Reports a reference at `path` to a fact that no provider can say of a caller. `values` are those that are told apart, each with
+    /// its place; one that nobody has is a warning.
+    pub fn check_reference<'v>(
+        &mut self,
+        attribute: &Attribute,
+        path: &FieldPath,
+        values: impl IntoIterator<Item = (FieldPath, &'v str)>,
+    ) {
+        let Some(offers) = self.offers.as_ref().filter(|_| attribute.asks_identity()) else { return };
+        let may_be = |offer: &Offer, value: Option<&str>| {
+            let may = |possible: &Possible| match value {
+                Some(value) => possible.holds(value),
+                None => !possible.is_never(),
+            };
+            match attribute {
+                Attribute::Principal => may(&offer.principals),
+                Attribute::Consumer => may(&offer.consumers),
+                Attribute::Provider => value.is_none_or(|value| offer.provider.as_str() == value),
+                Attribute::Claim(_) => offer.claims,
+                Attribute::IdentityAttribute(name) => offer.attributes.get(name).is_some_and(may),
+                // What is no fact of an identity is not asked here.
+                _ => true,
+            }
+        };
+        if !offers.iter().any(|offer| may_be(offer, None)) {
+            let why = if offers.is_empty() {
+                "the document has no `authn`".to_owned()
+            } else {
+                let providers = quoted_list(offers.iter().map(|offer| offer.provider.as_str()));
+                format!("no caller of {providers} has one")
+            };
+            self.problems.report(path, format!("`{attribute}` never has a value: {why}"));
+            return;
+        }
+        for (path, value) in values {
+            if !offers.iter().any(|offer| may_be(offer, Some(value))) {
+                self.problems.warn(&path, format!("`{attribute}` is never `{value}`: no caller has that"));
+            }
+        }
     }
 
     /// Compiles a rule's `match`, the field `match` of the rule at `rule_path`.

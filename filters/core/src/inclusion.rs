@@ -77,6 +77,12 @@ pub(crate) fn is_impossible<C: Clause>(clause: C, work: &Work) -> bool {
     expand(clause, 0).iter().all(|facts| impossible(facts, 0, work))
 }
 
+/// Whether nothing can meet all of `clauses`.
+pub(crate) fn cannot_meet<C: Clause>(clauses: &[C], work: &Work) -> bool {
+    work.begin();
+    impossible(clauses, 0, work)
+}
+
 fn implied<C: Clause>(wanted: C, facts: &[C], depth: usize, work: &Work) -> bool {
     if depth > DEPTH || !work.spend(1) || !wanted.follows_from(facts, work) {
         return false;

@@ -2,7 +2,7 @@
 //! references can ever hold.
 
 use crate::name::Name;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What one provider can say of a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,8 +17,8 @@ pub struct Offer {
     pub roles: Possible,
     /// Which scopes it may have.
     pub scopes: Possible,
-    /// The names of attributes that it may have; their values are not told.
-    pub attributes: BTreeSet<String>,
+    /// The attributes that it may have, and their values.
+    pub attributes: BTreeMap<String, Possible>,
     /// Whether it brings claims.
     pub claims: bool,
 }
@@ -43,7 +43,7 @@ impl Offer {
             consumers: Possible::Any,
             roles: Possible::Any,
             scopes: Possible::Any,
-            attributes: BTreeSet::new(),
+            attributes: BTreeMap::new(),
             claims: true,
         }
     }
@@ -63,6 +63,11 @@ impl Possible {
             Self::Any => true,
             Self::These(values) => values.contains(value),
         }
+    }
+
+    /// Whether the fact is never there.
+    pub fn is_never(&self) -> bool {
+        matches!(self, Self::These(values) if values.is_empty())
     }
 
     /// The values that the document lists.

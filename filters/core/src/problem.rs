@@ -151,6 +151,12 @@ impl Problems {
         self.list.push(problem);
     }
 
+    /// Adds what was found elsewhere.
+    pub fn append(&mut self, others: Self) {
+        self.list.extend(others.list);
+        self.warnings.extend(others.warnings);
+    }
+
     /// Whether nothing was found wrong; there may be [warnings](Self::warnings).
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()

@@ -1,6 +1,7 @@
 //! What lists of rules share: which of their rules can ever decide anything.
 
 mod index;
+mod neighbours;
 
 use crate::compile::Compiler;
 use crate::inclusion::Work;
@@ -10,6 +11,7 @@ use crate::selector::{SelectorBuilder, SelectorId};
 use crate::when::When;
 use index::RuleIndex;
 pub(crate) use index::{Feature, Features};
+pub use neighbours::{check_neighbours, unprotected};
 
 /// A rule of a list in which the first that matches decides, as far as it matters for which rules are ever asked.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +46,15 @@ pub struct EffectRule<'r> {
 struct Conditions<'r> {
     selector: SelectorId,
     when: Option<&'r When>,
+}
+
+// === impl EffectRule ===
+
+impl EffectRule<'_> {
+    /// Whether it matches every request of everybody.
+    pub fn matches_everything(&self) -> bool {
+        Conditions { selector: self.selector, when: self.when }.is_everything()
+    }
 }
 
 // === impl Conditions ===

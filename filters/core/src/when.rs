@@ -1,6 +1,7 @@
 //! `when`: what a rule asks of the caller. `match` is about the request, `when` about who sends it.
 
 mod inclusion;
+mod references;
 
 use crate::compile::Compiler;
 use crate::exchange::Exchange;

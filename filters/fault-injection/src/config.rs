@@ -138,6 +138,9 @@ const NOT_TO_BE_SET: [&str; 9] = [
 impl PolicySection for FaultSection {
     fn compile(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
         let rules_path = path.field("rules");
+        if self.rules.is_empty() {
+            compiler.problems.warn(&rules_path, "no rule: the section does nothing");
+        }
         compiler.check_unique(self.rules.iter().map(|rule| &rule.name), &rules_path);
         let mut rules = Vec::with_capacity(self.rules.len());
         let mut ordered = Vec::with_capacity(self.rules.len());
@@ -166,6 +169,7 @@ impl Rule {
         compiler: &mut Compiler,
     ) -> FaultRule {
         let when = When::compile(self.when.as_ref(), &path.field("when"), compiler);
+        When::check_offered(self.when.as_ref(), selector, &path.field("when"), compiler);
         let shadow = self.shadow || section_shadow;
         if self.delay.is_none() && self.abort.is_none() {
             compiler.problems.report(path, "does nothing: it needs `delay`, `abort` or both");

@@ -168,6 +168,11 @@ impl PolicySection for RoutingSection {
     fn compile(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
         let owned = self.headers.compile(&path.field("headers"), compiler);
         let rules_path = path.field("rules");
+        let ChoosingHeaders { cluster, subset, reserved } = &self.headers;
+        if self.rules.is_empty() && cluster.is_none() && subset.is_none() && reserved.is_empty() {
+            let message = "no rule: the section only removes what clients send in the choosing headers";
+            compiler.problems.warn(&rules_path, message);
+        }
         compiler.check_unique(self.rules.iter().map(|rule| &rule.name), &rules_path);
         let mut rules = Vec::with_capacity(self.rules.len());
         let mut ordered = Vec::with_capacity(self.rules.len());
@@ -219,6 +224,7 @@ impl Rule {
         compiler: &mut Compiler,
     ) -> Option<RoutingRule> {
         let when = When::compile(self.when.as_ref(), &path.field("when"), compiler);
+        When::check_offered(self.when.as_ref(), selector, &path.field("when"), compiler);
         let outcome = if self.shadow || section_shadow { Outcome::Shadow } else { Outcome::Changed };
         let goes =
             Goes { cluster: self.cluster.as_ref(), subset: self.subset.as_ref(), set: &self.set_headers };
@@ -264,6 +270,7 @@ impl SplitConfig {
         }
         let sticky: Vec<Attribute> = self.sticky.iter().flatten().cloned().collect();
         for (position, attribute) in sticky.iter().enumerate() {
+            compiler.check_reference(attribute, &path.field("sticky").index(position), []);
             if let Attribute::PathCapture(name) = attribute
                 && !compiler.selectors.captures(selector).contains(&name.as_str())
             {

@@ -6,7 +6,7 @@ use crate::reply::Reply;
 use sluice_core::client::AddressConfig;
 use sluice_core::compile::{Compiler, Stage};
 use sluice_core::decode;
-use sluice_core::environment::Environment;
+use sluice_core::environment::{Environment, UnixTime};
 use sluice_core::exchange::{Exchange, Facts};
 use sluice_core::header_map::HeaderMap;
 use sluice_core::problem::{Problem, Problems};
@@ -145,11 +145,25 @@ impl Pipeline {
         seeds: Seeds,
         variables: Variables,
     ) -> Result<Self, Problems> {
+        Self::from_document_at(document, seeds, variables, None)
+    }
+
+    /// Compiles a document for somebody who may still mend it: `now` is the time, by which keys have expired or not.
+    ///
+    /// # Errors
+    /// As [`Pipeline::from_document`].
+    pub fn from_document_at(
+        document: &Document,
+        seeds: Seeds,
+        variables: Variables,
+        now: Option<UnixTime>,
+    ) -> Result<Self, Problems> {
         let lists = document.definitions.ip_lists.iter();
         let lists = lists.map(|(name, list)| (name.clone(), list.cidrs.iter().copied().collect())).collect();
         let selectors = SelectorBuilder::new(document.definitions.matches.clone(), lists);
         let mut compiler = Compiler::new(selectors, seeds.local, seeds.shared);
         compiler.variables = variables;
+        compiler.now = now;
         compiler.selectors.compile_definitions(&mut compiler.problems);
         let unreadable = Unreadable::REASONS
             .map(|text| (text, compiler.reason(Section::Request, Outcome::Denied, text)))
@@ -159,6 +173,9 @@ impl Pipeline {
         {
             let path = sluice_core::problem::FieldPath::root();
             compiler.offers = Some(document.authn.as_ref().map(|authn| authn.offers()).unwrap_or_default());
+            for name in document.authn.iter().flat_map(|authn| authn.identity_headers()) {
+                compiler.selectors.note_written(name, "`authn`");
+            }
             if let Some(authz) = &document.authz {
                 let path = path.field("authz").field("roles");
                 compiler.roles =

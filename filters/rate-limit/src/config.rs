@@ -148,6 +148,9 @@ const DEFAULT_IPV6_PREFIX: u8 = 64;
 impl PolicySection for RateLimitSection {
     fn compile(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
         let path = path.field("rules");
+        if self.rules.is_empty() {
+            compiler.problems.warn(&path, "no rule: the section does nothing");
+        }
         compiler.check_unique(self.rules.iter().map(|rule| &rule.name), &path);
         let (mut before, mut after) = (Vec::new(), Vec::new());
         let versions = Rc::new(Versions::default());
@@ -187,6 +190,7 @@ impl RuleConfig {
     ) -> Option<Rule> {
         let selector = compiler.selector(self.matches.as_ref(), path);
         let when = When::compile(self.when.as_ref(), &path.field("when"), compiler);
+        When::check_offered(self.when.as_ref(), selector, &path.field("when"), compiler);
         let cost = self.cost.unwrap_or(1);
         if cost == 0 {
             compiler.problems.report(&path.field("cost"), "a request that takes nothing is never limited");
@@ -283,6 +287,14 @@ impl RuleConfig {
 
     /// `path.<name>` has to stand in the rule's `match`.
     fn check_attributes(&self, selector: SelectorId, path: &FieldPath, compiler: &mut Compiler) {
+        for (position, attribute) in self.key.iter().flatten().enumerate() {
+            compiler.check_reference(attribute, &path.field("key").index(position), []);
+        }
+        for (attribute, values) in self.by.iter() {
+            let path = path.field("by").field(&attribute.to_string());
+            let values = values.iter().map(|(value, _)| (path.field(value), value.as_str()));
+            compiler.check_reference(attribute, &path, values);
+        }
         let key = self.key.iter().flatten().enumerate();
         let key = key.map(|(position, attribute)| (path.field("key").index(position), attribute));
         let by = self.by.keys().map(|attribute| (path.field("by").field(&attribute.to_string()), attribute));

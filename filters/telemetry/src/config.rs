@@ -176,6 +176,9 @@ impl LabelConfig {
             compiler.problems.report(path, message);
             return None;
         }
+        let listed = self.values.iter().flatten().enumerate();
+        let listed = listed.map(|(position, value)| (path.field("values").index(position), value.as_str()));
+        compiler.check_reference(&self.attribute, path, listed);
         let values = match &self.values {
             Some(values) => values.iter().cloned().collect(),
             None => known_values(&self.attribute, compiler).filter(|values| !values.is_empty()).or_else(|| {

@@ -6,6 +6,7 @@ use crate::forward;
 use crate::policy::Accepted;
 use crate::scalar::KeyFact;
 use sluice_core::compile::Compiler;
+use sluice_core::environment::UnixTime;
 use sluice_core::header::{HeaderName, HeaderValue};
 use sluice_core::identity::Identity;
 use sluice_core::name::Name;
@@ -26,6 +27,9 @@ impl ApiKeyConfig {
             problems.report(&path.field("keys"), "no key: nobody could be accepted");
         }
         self.check_keys(&path.field("keys"), problems);
+        if let Some(now) = compiler.now {
+            self.check_expiry(now, &path.field("keys"), problems);
+        }
         let headers = path.field("forward").field("headers");
         for (name, fact) in self.forward.headers.iter() {
             let path = headers.field(name.as_str());
@@ -61,6 +65,19 @@ impl ApiKeyConfig {
             })
             .collect();
         Some(ApiKeyProvider::new(sources, removes_key, keys, compiler.seed))
+    }
+
+    /// Warns of keys that have expired.
+    fn check_expiry(&self, now: UnixTime, path: &FieldPath, problems: &mut Problems) {
+        let expired = |key: &ApiKeyEntry| key.expires.is_some_and(|end| end.get() <= now);
+        if !self.keys.is_empty() && self.keys.iter().all(expired) {
+            problems.warn(path, "all keys have expired: nobody is accepted");
+            return;
+        }
+        for (position, key) in self.keys.iter().enumerate().filter(|(_, key)| expired(key)) {
+            let path = path.index(position).field("expires");
+            problems.warn(&path, format!("the key `{}` has expired: it is refused", key.id));
+        }
     }
 
     fn check_keys(&self, path: &FieldPath, problems: &mut Problems) {

@@ -303,3 +303,45 @@ fn reasons_in_shadow_are_registered_only_where_something_is_in_shadow() {
         assert_eq!(shadow, expected);
     }
 }
+
+#[test]
+fn what_may_not_be_meant_is_a_warning() {
+    let expired =
+        |expires: &str| json!({ "id": "b", "sha256": DIGEST.replace('8', "9"), "expires": expires });
+    let key = || json!({ "id": "a", "sha256": DIGEST });
+    let with = |list: Value| json!({ "providers": [keys("k", json!({ "keys": list }))] });
+    let open = |path: &str| {
+        with_rules(json!([
+            { "name": "closed", "match": { "paths": path } },
+            { "name": "open", "match": { "paths": "/**" }, "require": "none" },
+        ]))
+    };
+    for (section, expected) in [
+        (
+            with(json!([key(), expired("2020-01-01T00:00:00Z")])),
+            "authn.providers[0].apiKey.keys[1].expires: the key `b` has expired",
+        ),
+        (
+            with(json!([expired("2020-01-01T00:00:00Z")])),
+            "authn.providers[0].apiKey.keys: all keys have expired",
+        ),
+        (with(json!([expired("2040-01-01T00:00:00Z")])), ""),
+        (open("/admin/**"), "authn.rules[0].match.paths: `/admin/**` does not include `/admin`"),
+        (open("/admin"), "authn.rules[0].match.paths: `/admin` does not include `/admin/`"),
+        (
+            with_rules(json!([{ "name": "closed", "match": { "paths": "/admin/**" } }, { "name": "rest" }])),
+            "",
+        ),
+    ] {
+        let now = sluice_core::environment::UnixTime::from_nanos(1_800_000_000_000_000_000);
+        let compiler = Compiler { now: Some(now), ..Compiler::default() };
+        let (_, problems) =
+            Stand::despite_problems::<AuthnSection>("authn", section.clone(), compiler).unwrap();
+        assert_eq!(problems.to_string(), "", "{section}");
+        let found: Vec<String> = problems.warnings().iter().map(ToString::to_string).collect();
+        assert!(
+            found.join("\n").contains(expected) && found.is_empty() == expected.is_empty(),
+            "{section}: {found:?}"
+        );
+    }
+}

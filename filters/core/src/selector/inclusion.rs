@@ -3,6 +3,7 @@
 use super::config::Match;
 use super::index::{SelectorBuilder, SelectorId};
 use super::path_inclusion::InclusionTree;
+use super::path_pattern::PathPattern;
 use super::value::ValueMatch;
 use crate::inclusion::{Clause, Work, expand, includes, is_impossible};
 use crate::list::{OneOrMany, OrderedMap};
@@ -35,6 +36,19 @@ impl<'b> MatchClause<'b> {
     fn is_broken(self) -> bool {
         let named = self.source().map_or(0, |source| source.named.iter().flatten().count());
         self.builder.compiled(self.id).is_none_or(|selector| selector.named.len() != named)
+    }
+
+    /// Whether no request can meet both, whatever its path.
+    pub(crate) fn is_elsewhere(self, other: Self, work: &Work) -> bool {
+        let Some((left, right)) = self.source().zip(other.source()) else { return false };
+        none_in_both(&left.hosts, &right.hosts, |left, right| left.is_disjoint(right), work)
+            || none_in_both(&left.methods, &right.methods, |left, right| left != right, work)
+            || self.networks().zip(other.networks()).is_some_and(|(left, right)| {
+                work.spend(left.len().saturating_add(right.len())) && left.is_disjoint(right)
+            })
+            || values_contradict(&left.headers, &right.headers, work)
+            || values_contradict(&left.query, &right.query, work)
+            || values_contradict(&left.cookies, &right.cookies, work)
     }
 
     /// What a request must have for this to match: for each key, values of which it must have one.
@@ -163,15 +177,8 @@ impl Clause for MatchClause<'_> {
 
     fn contradicts(self, other: Self, work: &Work) -> bool {
         let Some((left, right)) = self.source().zip(other.source()) else { return false };
-        none_in_both(&left.hosts, &right.hosts, |left, right| left.is_disjoint(right), work)
-            || none_in_both(&left.paths, &right.paths, |left, right| left.is_disjoint(right), work)
-            || none_in_both(&left.methods, &right.methods, |left, right| left != right, work)
-            || self.networks().zip(other.networks()).is_some_and(|(left, right)| {
-                work.spend(left.len().saturating_add(right.len())) && left.is_disjoint(right)
-            })
-            || values_contradict(&left.headers, &right.headers, work)
-            || values_contradict(&left.query, &right.query, work)
-            || values_contradict(&left.cookies, &right.cookies, work)
+        none_in_both(&left.paths, &right.paths, |left, right| left.is_disjoint(right), work)
+            || self.is_elsewhere(other, work)
     }
 }
 
@@ -256,6 +263,17 @@ impl SelectorBuilder {
             };
             problems.report(path, format!("never matches: {why}"));
         }
+    }
+
+    /// The path patterns of a selector, without those of `use`.
+    pub fn own_paths(&self, id: SelectorId) -> &[PathPattern] {
+        let paths = self.source(id).and_then(|source| source.paths.as_ref());
+        paths.map_or(&[], OneOrMany::as_slice)
+    }
+
+    /// Whether a selector refers to no named match.
+    pub fn names_nothing(&self, id: SelectorId) -> bool {
+        self.source(id).is_some_and(|source| source.named.is_none())
     }
 
     /// Which requests a selector is about, where few words say it: "every request to `/api/**`".

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 impl PathPattern {
     /// Whether every path that `narrow` matches is matched by this.
-    pub(crate) fn includes(&self, narrow: &Self) -> bool {
+    pub fn includes(&self, narrow: &Self) -> bool {
         let mut others = narrow.segments.iter();
         for segment in &self.segments {
             match (segment, others.next()) {
@@ -43,6 +43,27 @@ impl PathPattern {
                 (Some(_), None) | (None, Some(_)) => return true,
             }
         }
+    }
+
+    /// The paths beside those that it matches, which many services answer alike: `/admin` beside `/admin/**`, `/admin/` beside `/admin`
+    /// and `/admin` beside `/admin/`. `None` where there are none.
+    pub(crate) fn beside(&self) -> Option<Self> {
+        let mut segments = self.segments.clone();
+        match segments.last()? {
+            // Nothing is above the root.
+            PatternSegment::Rest if segments.len() == 1 => return None,
+            PatternSegment::Literal(last) if last.is_empty() && segments.len() == 1 => return None,
+            PatternSegment::Rest => {
+                segments.pop();
+            }
+            PatternSegment::Literal(last) if last.is_empty() => {
+                segments.pop();
+            }
+            PatternSegment::Literal(_) | PatternSegment::One(_) => {
+                segments.push(PatternSegment::Literal(String::new()));
+            }
+        }
+        Some(Self { segments })
     }
 }
 

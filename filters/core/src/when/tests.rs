@@ -191,3 +191,99 @@ fn dangling_and_impossible_conditions_are_problems() {
         assert!(problems.contains(expected), "{when}: {problems}");
     }
 }
+
+#[test]
+fn what_no_provider_can_say_of_a_caller_never_holds() {
+    use crate::compile::Accepting;
+    use crate::offer::{Offer, Possible};
+    use crate::selector::SelectorId;
+    let name = |text: &str| Name::new(text).unwrap();
+    let keys = Offer {
+        provider: name("keys"),
+        principals: ["acme-1"].into_iter().collect(),
+        consumers: ["acme"].into_iter().collect(),
+        roles: ["reader"].into_iter().collect(),
+        scopes: Possible::never(),
+        attributes: [("plan".to_owned(), ["gold"].into_iter().collect())].into_iter().collect(),
+        claims: false,
+    };
+    let staff = Offer { consumers: Possible::never(), ..Offer::of_an_issuer(name("staff")) };
+    let said = |offers: &[Offer], accepted: Option<&str>, when: serde_json::Value| {
+        let mut compiler = Compiler { offers: Some(offers.to_vec()), ..Compiler::default() };
+        compiler.accepted = accepted.map(|provider| {
+            vec![Accepting { selector: SelectorId::EVERY, providers: vec![Name::new(provider).unwrap()] }]
+        });
+        let when: When = from_json(when.to_string().as_bytes()).unwrap();
+        When::check_offered(Some(&when), SelectorId::EVERY, &FieldPath::root().field("when"), &mut compiler);
+        let warnings = compiler.problems.warnings().iter().map(|warning| format!("warning: {warning}"));
+        compiler.problems.iter().map(ToString::to_string).chain(warnings).collect::<Vec<_>>().join("\n")
+    };
+    let (only_keys, both) = ([keys.clone()], [keys, staff]);
+    for (offers, accepted, when, expected) in [
+        (
+            &[][..],
+            None,
+            json!({ "roles": "admin" }),
+            "when: this never holds: it asks who is calling, and the document has no `authn`",
+        ),
+        (&[], None, json!({ "not": { "authenticated": true } }), "when.not: this never holds"),
+        (&[], None, json!({ "authenticated": false }), "warning: when.authenticated: this always holds"),
+        (&[], None, json!({ "peers": "spiffe://d/a" }), ""),
+        (
+            &only_keys,
+            None,
+            json!({ "roles": "admin" }),
+            "when.roles: this never holds: no caller of `keys` has the role `admin`",
+        ),
+        (
+            &only_keys,
+            None,
+            json!({ "roles": ["reader", "raeder"] }),
+            "warning: when.roles[1]: no caller of `keys` has the role `raeder`",
+        ),
+        (&only_keys, None, json!({ "roles": { "all": ["reader", "x"] } }), "when.roles: this never holds"),
+        (&only_keys, None, json!({ "scopes": "x" }), "when.scopes: this never holds"),
+        (
+            &only_keys,
+            None,
+            json!({ "consumers": "amce" }),
+            "when.consumers: this never holds: no caller of `keys` has the consumer `amce`",
+        ),
+        (&only_keys, None, json!({ "claims": { "a": "b" } }), "when.claims.a: this never holds"),
+        (&only_keys, None, json!({ "claims": { "a": { "present": false } } }), ""),
+        (&only_keys, None, json!({ "attributes": { "plan": "gold" } }), ""),
+        (
+            &only_keys,
+            None,
+            json!({ "attributes": { "plan": { "prefix": "si" } } }),
+            "when.attributes.plan: this never holds",
+        ),
+        (
+            &only_keys,
+            None,
+            json!({ "attributes": { "plam": "gold" } }),
+            "when.attributes.plam: this never holds",
+        ),
+        (&only_keys, None, json!({ "not": { "roles": "admin" } }), "when.not.roles: this never holds"),
+        (&both, None, json!({ "roles": "admin" }), ""),
+        (
+            &both,
+            None,
+            json!({ "claims": { "a": "b" }, "consumers": "acme" }),
+            "when: this never holds: no provider can say all of this",
+        ),
+        (&both, None, json!({ "providers": "keys", "roles": "admin" }), "when.roles: this never holds"),
+        (&both, Some("keys"), json!({ "roles": "admin" }), "when.roles: this never holds"),
+        (
+            &both,
+            Some("keys"),
+            json!({ "providers": "staff" }),
+            "when.providers: this never holds: for the requests that the rule is about, `authn` accepts `keys` alone",
+        ),
+        (&both, Some("staff"), json!({ "roles": "admin" }), ""),
+        (&both, Some("nobody"), json!({ "roles": "admin" }), "`authn` asks for no proof of the requests"),
+    ] {
+        let found = said(offers, accepted, when.clone());
+        assert!(found.contains(expected) && found.is_empty() == expected.is_empty(), "{when}: {found}");
+    }
+}
