@@ -17,8 +17,8 @@ use crate::{Client, Request, Result};
 
 /// The headers that `orders` passes on when it calls `inventory`: the trace (W3C Trace Context), the request's id, and who the
 /// edge found the caller to be.
-const PASSED_ON: [&str; 6] =
-    ["traceparent", "tracestate", "x-request-id", "x-user", "x-roles", "x-forwarded-for"];
+const PASSED_ON: [&str; 7] =
+    ["traceparent", "tracestate", "x-request-id", "x-user", "x-user-provider", "x-roles", "x-forwarded-for"];
 
 /// The name under which `orders` calls `inventory` through its sidecar.
 const INVENTORY_HOST: &str = "inventory.shop";

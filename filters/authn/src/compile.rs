@@ -10,13 +10,14 @@ use crate::credential::CredentialSource;
 use crate::failure::Failure;
 use crate::forward::IdentityHeaders;
 use crate::policy::{Authn, Provider, ProviderKind, Reasons, Requirement, Rule};
+use crate::scalar::KeyFact;
 use crate::token_cache::TokenCache;
 use crate::verifier::Verifier;
 use sluice_core::compile::{Accepting, Compiler, PolicySection, Stage};
 use sluice_core::header::HeaderName;
 use sluice_core::list::OneOrMany;
 use sluice_core::name::Name;
-use sluice_core::problem::{FieldPath, Problems};
+use sluice_core::problem::{FieldPath, Problems, quoted_list};
 use sluice_core::reason::{Outcome, ReasonId, Section};
 use sluice_core::rules::{OrderedRule, check_reachable, unprotected};
 use sluice_core::selector::SelectorId;
@@ -56,6 +57,7 @@ impl AuthnSection {
             .enumerate()
             .map(|(position, provider)| provider.compile(position, &providers_path.index(position), compiler))
             .collect();
+        self.warn_of_mixed_principals(&path.field("providers"), &mut compiler.problems);
         self.check_credentials_are_not_forwarded(&providers_path, &mut compiler.problems);
         let rules = self.compile_rules(&path.field("rules"), compiler);
         let realm = self.realm.as_deref().unwrap_or("sluice");
@@ -243,8 +245,10 @@ impl AuthnSection {
     /// All headers that carry identity, whoever writes them.
     pub fn identity_headers(&self) -> impl Iterator<Item = HeaderName> {
         self.providers.iter().flat_map(|provider| {
-            let jwt = provider.jwt.iter().flat_map(|jwt| jwt.forward.headers.keys());
-            let api_key = provider.api_key.iter().flat_map(|keys| keys.forward.headers.keys());
+            let jwt = provider.jwt.iter().map(|jwt| &jwt.forward);
+            let jwt = jwt.flat_map(|forward| forward.headers.keys().chain(&forward.provider));
+            let api_key = provider.api_key.iter().map(|keys| &keys.forward);
+            let api_key = api_key.flat_map(|forward| forward.headers.keys().chain(&forward.provider));
             let forwarded = provider.forwarded.iter().flat_map(forwarded::headers);
             jwt.chain(api_key).chain(forwarded).cloned()
         })
@@ -280,9 +284,39 @@ impl AuthnSection {
             for name in provider.api_key.iter().flat_map(|keys| keys.forward.headers.keys()) {
                 report(name, headers("apiKey").field(name.as_str()));
             }
+            for name in provider.jwt.iter().flat_map(|jwt| &jwt.forward.provider) {
+                report(name, path.field("jwt").field("forward").field("provider"));
+            }
+            for name in provider.api_key.iter().flat_map(|keys| &keys.forward.provider) {
+                report(name, path.field("apiKey").field("forward").field("provider"));
+            }
             for name in provider.forwarded.iter().flat_map(forwarded::headers) {
                 report(name, path.field("forwarded"));
             }
+        }
+    }
+
+    /// Two providers that write principals into one header make one of two callers of the same name, unless it is told who proved them.
+    fn warn_of_mixed_principals(&self, path: &FieldPath, problems: &mut Problems) {
+        let mut writers: HashMap<&HeaderName, Vec<&ProviderConfig>> = HashMap::new();
+        for provider in &self.providers {
+            for name in provider.principal_headers() {
+                writers.entry(name).or_default().push(provider);
+            }
+        }
+        let mut mixed: Vec<(&HeaderName, Vec<&ProviderConfig>)> = writers
+            .into_iter()
+            .filter(|(_, providers)| {
+                providers.len() > 1 && providers.iter().any(|provider| !provider.tells_itself())
+            })
+            .collect();
+        mixed.sort_by_key(|(name, _)| name.as_str());
+        for (name, providers) in mixed {
+            let names = quoted_list(providers.iter().map(|provider| provider.name.as_str()));
+            problems.warn(
+                path,
+                format!("{names} forward their principals in `{name}`: behind it nobody can tell one's `alice` from the other's; add `forward.provider`, the same header for all"),
+            );
         }
     }
 
@@ -305,6 +339,28 @@ impl AuthnSection {
 }
 
 impl ProviderConfig {
+    /// The headers that get the principal.
+    fn principal_headers(&self) -> Vec<&HeaderName> {
+        let jwt = self.jwt.iter().flat_map(|jwt| {
+            let principal = jwt.principal.as_ref().map_or("sub", |claim| claim.as_str());
+            jwt.forward
+                .headers
+                .iter()
+                .filter(move |(_, claim)| claim.as_str() == principal)
+                .map(|(name, _)| name)
+        });
+        let keys = self.api_key.iter().flat_map(|keys| {
+            keys.forward.headers.iter().filter(|(_, fact)| **fact == KeyFact::Id).map(|(name, _)| name)
+        });
+        jwt.chain(keys).collect()
+    }
+
+    /// Whether it forwards its own name.
+    fn tells_itself(&self) -> bool {
+        let jwt = self.jwt.as_ref().and_then(|jwt| jwt.forward.provider.as_ref());
+        jwt.or(self.api_key.as_ref().and_then(|keys| keys.forward.provider.as_ref())).is_some()
+    }
+
     fn compile(&self, position: usize, path: &FieldPath, compiler: &mut Compiler) -> Option<Provider> {
         let kind = match (&self.jwt, &self.api_key, &self.forwarded) {
             (Some(jwt), None, None) => jwt

@@ -113,9 +113,12 @@ pub struct JwtConfig {
     pub principal: Option<ClaimPath>,
     /// The claim that says whom to count and bill it to, such as `azp` or `client_id`. Default: none.
     pub consumer: Option<ClaimPath>,
-    /// The claim with the roles; default `roles` (RFC 9068 §2.2.3.1).
+    /// The claim with the roles; default `roles` (RFC 9068 §2.2.3.1). A list has a role in each item, a string is one role.
     pub roles: Option<ClaimPath>,
-    /// The claim with the scopes; default `scope` (RFC 8693 §4.2), or `scp` where that is absent.
+    /// What separates roles where the claim is a string with several, such as `" "` or `","`. Default: nothing, a string is one role.
+    pub roles_separator: Option<String>,
+    /// The claim with the scopes; default `scope` (RFC 8693 §4.2), or `scp` where that is absent. A list has a scope in each item, a
+    /// string is split at blanks.
     pub scopes: Option<ClaimPath>,
     /// What the service gets to know.
     #[serde(default)]
@@ -136,9 +139,11 @@ pub enum KeySource {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct JwtForward {
-    /// Headers, each with the claim that it gets; lists are joined with commas. What a client sends under these names is always
-    /// removed.
+    /// Headers, each with the claim that it gets. The claim of the scopes is written with blanks between them, other lists with commas. A
+    /// token of which the reader would not get back exactly that is refused. What a client sends under these names is always removed.
     pub headers: OrderedMap<HeaderName, ClaimPath>,
+    /// A header with the name of this provider. Principals of several providers are told apart by it: see `forwarded.provider`.
+    pub provider: Option<HeaderName>,
     /// Whether the token itself goes on to the service; removed by default. One in the query always does.
     pub token: Option<Passing>,
 }
@@ -218,6 +223,8 @@ pub struct ApiKeyForward {
     /// Headers, each with what it gets: `id`, `consumer`, `roles`, `scopes` or `attributes.<name>`. What a client sends under these
     /// names is always removed.
     pub headers: OrderedMap<HeaderName, KeyFact>,
+    /// A header with the name of this provider. Principals of several providers are told apart by it: see `forwarded.provider`.
+    pub provider: Option<HeaderName>,
     /// Whether the key itself goes on to the service; removed by default. One in the query always does.
     pub key: Option<Passing>,
 }
@@ -232,11 +239,14 @@ pub struct ForwardedConfig {
     pub peers: OneOrMany<PeerPattern>,
     /// The header with the principal.
     pub principal: HeaderName,
+    /// The header with the name of the provider there that proved the principal (`forward.provider` there). With it, two providers'
+    /// `alice` stay two; an identity without it is refused.
+    pub provider: Option<HeaderName>,
     /// The header with the consumer.
     pub consumer: Option<HeaderName>,
     /// The header with the roles, separated by commas.
     pub roles: Option<HeaderName>,
-    /// The header with the scopes, separated by blanks or commas.
+    /// The header with the scopes, separated by blanks.
     pub scopes: Option<HeaderName>,
     /// Attributes by name, each with its header.
     #[serde(default)]
@@ -295,6 +305,7 @@ impl ApiKeyConfig {
         Offer {
             provider,
             principals: keys().map(|key| key.id.to_string()).collect(),
+            origins: false,
             consumers: keys().filter_map(|key| key.consumer.clone()).collect(),
             roles: keys().flat_map(|key| key.roles.iter().cloned()).collect(),
             scopes: keys().flat_map(|key| key.scopes.iter().cloned()).collect(),
@@ -324,6 +335,7 @@ impl ForwardedConfig {
         Offer {
             provider,
             principals: Possible::Any,
+            origins: self.provider.is_some(),
             consumers: from(&self.consumer),
             roles: from(&self.roles),
             scopes: from(&self.scopes),

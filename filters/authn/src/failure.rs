@@ -33,6 +33,8 @@ pub enum Failure {
     ExpiryMissing,
     /// A token that does not say whose it is.
     PrincipalMissing,
+    /// A token of which a claim that makes the identity has no single exact reading: a number that is not exact, a list as consumer.
+    ClaimUnreadable,
     /// A token of which a claim cannot stand in the header that it is to be forwarded in.
     ClaimNotForwardable,
     /// A token that is not valid yet, or comes from the future.
@@ -78,6 +80,7 @@ impl Failure {
         Self::AudienceMismatch,
         Self::ExpiryMissing,
         Self::PrincipalMissing,
+        Self::ClaimUnreadable,
         Self::ClaimNotForwardable,
         Self::TokenNotYetValid,
         Self::TokenExpired,
@@ -108,6 +111,7 @@ impl Failure {
             Self::AudienceMismatch => "audience_mismatch",
             Self::ExpiryMissing => "expiry_missing",
             Self::PrincipalMissing => "principal_missing",
+            Self::ClaimUnreadable => "claim_unreadable",
             Self::ClaimNotForwardable => "claim_not_forwardable",
             Self::TokenNotYetValid => "token_not_yet_valid",
             Self::TokenExpired => "token_expired",
@@ -157,6 +161,7 @@ impl Failure {
             Self::AudienceMismatch => "The token is for another audience",
             Self::ExpiryMissing => "The token does not expire",
             Self::PrincipalMissing => "The token does not name its subject",
+            Self::ClaimUnreadable => "A claim of the token has no single exact reading",
             Self::ClaimNotForwardable => "A claim of the token holds characters that are not accepted",
             Self::TokenNotYetValid => "The token is not valid yet",
             Self::TokenExpired => "The token has expired",

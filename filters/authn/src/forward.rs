@@ -1,10 +1,8 @@
 //! What the service gets to know of the caller, in headers; and that no client can say it instead.
 
-use crate::failure::Failure;
-use serde_json::Value;
-use sluice_core::header::{HeaderName, HeaderValue};
+use sluice_core::header::HeaderName;
 use sluice_core::header_map::HeaderMap;
-use sluice_core::identity::ClaimPath;
+use sluice_core::problem::{FieldPath, Problems};
 use sluice_core::verdict::Mutations;
 
 /// Headers that carry identity. What a client sends under one of these names is removed, however its hyphens are spelt: servers that
@@ -44,19 +42,19 @@ pub fn check_name(name: &HeaderName) -> Result<(), String> {
     Ok(())
 }
 
-/// The value of a header that forwards a claim; `None` where the token does not have it, or where it has no text (an object).
-///
-/// # Errors
-/// [`Failure::ClaimNotForwardable`], where the header would not say what the claim says: a control character or a blank at an end, or a
-/// comma inside an item of a list, which the service would read as two items.
-pub fn claim_value(claim: &ClaimPath, claims: &Value) -> Result<Option<HeaderValue>, Failure> {
-    if let Some(Value::Array(items)) = claim.find(claims)
-        && items.iter().filter_map(Value::as_str).any(|item| item.contains(','))
-    {
-        return Err(Failure::ClaimNotForwardable);
+/// Says what is wrong with the header that is to tell the provider beside `others`.
+pub fn check_provider_name<'n>(
+    name: &HeaderName,
+    mut others: impl Iterator<Item = &'n HeaderName>,
+    path: &FieldPath,
+    problems: &mut Problems,
+) {
+    if let Err(message) = check_name(name) {
+        problems.report(path, message);
     }
-    let Some(text) = claim.text(claims).filter(|text| !text.is_empty()) else { return Ok(None) };
-    HeaderValue::new(text.as_bytes()).map(Some).map_err(|_| Failure::ClaimNotForwardable)
+    if others.any(|other| other == name) {
+        problems.report(path, format!("the header `{name}` is to say two things"));
+    }
 }
 
 impl IdentityHeaders {

@@ -17,6 +17,8 @@ pub struct ForwardedProvider {
     pub peers: Vec<PeerPattern>,
     /// The header with the principal.
     pub principal: HeaderName,
+    /// The header with the provider there that proved it.
+    pub provider: Option<HeaderName>,
     /// The header with the consumer.
     pub consumer: Option<HeaderName>,
     /// The header with the roles.
@@ -55,6 +57,13 @@ impl ForwardedProvider {
             return Ok(Forwarded::NotBelieved);
         }
         let principal = single(headers, &self.principal)?.ok_or(Failure::ForwardedMalformed)?;
+        let origin = match &self.provider {
+            Some(name) => {
+                let origin = single(headers, name)?.ok_or(Failure::ForwardedMalformed)?;
+                Some(Name::new(&origin).map_err(|_| Failure::ForwardedMalformed)?)
+            }
+            None => None,
+        };
         let consumer = match &self.consumer {
             Some(name) => single(headers, name)?,
             None => None,
@@ -67,10 +76,11 @@ impl ForwardedProvider {
         }
         Ok(Forwarded::Identity(Identity {
             provider: Some(provider.clone()),
+            origin,
             principal,
             consumer,
-            roles: list(headers, self.roles.as_ref(), &[','])?,
-            scopes: list(headers, self.scopes.as_ref(), &[',', ' '])?,
+            roles: roles(headers, self.roles.as_ref())?,
+            scopes: scopes(headers, self.scopes.as_ref())?,
             claims: serde_json::Value::Null,
             attributes,
         }))
@@ -86,11 +96,17 @@ fn single(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, Fail
     }
 }
 
-/// A header that is a list, over several lines perhaps (RFC 9110 §5.3).
-fn list(headers: &HeaderMap, name: Option<&HeaderName>, separators: &[char]) -> Result<Vec<String>, Failure> {
+/// Roles: a list, over several lines perhaps (RFC 9110 §5.3). Around an item only blanks and tabs are white space (RFC 9110 §5.6.3).
+fn roles(headers: &HeaderMap, name: Option<&HeaderName>) -> Result<Vec<String>, Failure> {
     let Some(line) = name.and_then(|name| headers.joined(name.as_str())) else { return Ok(Vec::new()) };
-    let items = text(&line)?.split(separators).map(str::trim).filter(|item| !item.is_empty());
-    Ok(items.map(str::to_owned).collect())
+    let items = text(&line)?.split(',').map(|item| item.trim_matches([' ', '\t']));
+    Ok(items.filter(|item| !item.is_empty()).map(str::to_owned).collect())
+}
+
+/// Scopes: on one line, since they may hold commas (RFC 6749 §3.3) and only blanks separate them.
+fn scopes(headers: &HeaderMap, name: Option<&HeaderName>) -> Result<Vec<String>, Failure> {
+    let line = name.map(|name| single(headers, name)).transpose()?.flatten().unwrap_or_default();
+    Ok(line.split(' ').filter(|item| !item.is_empty()).map(str::to_owned).collect())
 }
 
 fn text(value: &[u8]) -> Result<&str, Failure> {

@@ -3,7 +3,7 @@
 use crate::claims::ClaimRules;
 use crate::credential::CredentialSource;
 use crate::failure::Failure;
-use crate::forward;
+use crate::forwarded_fact::ForwardedFact;
 use crate::jws::Jws;
 use crate::key::Fingerprint;
 use crate::key_set::{KeySet, NoKey};
@@ -12,7 +12,7 @@ use serde_json::Value;
 use sluice_core::environment::UnixTime;
 use sluice_core::exchange::Exchange;
 use sluice_core::header::{HeaderName, HeaderValue};
-use sluice_core::identity::{ClaimPath, Identity};
+use sluice_core::identity::{ClaimPath, Identity, scalar_text};
 use sluice_core::name::Name;
 
 /// The `typ`s that are accepted where a provider names none, besides none at all: RFC 7519 §5.1, RFC 9068 §2.1. Tokens for other ends
@@ -36,8 +36,8 @@ pub struct JwtProvider {
     pub max_size: usize,
     /// The claims that make an identity.
     pub mapping: ClaimMapping,
-    /// The headers that are forwarded, each with its claim.
-    pub headers: Vec<(HeaderName, ClaimPath)>,
+    /// The headers that are forwarded, each with what it tells.
+    pub headers: Vec<(HeaderName, ForwardedFact)>,
     /// Whether the token is taken out of the request.
     pub removes_token: bool,
 }
@@ -51,6 +51,8 @@ pub struct ClaimMapping {
     pub consumer: Option<ClaimPath>,
     /// The roles'.
     pub roles: ClaimPath,
+    /// What separates roles where the claim is one string; none: such a string is one role.
+    pub roles_separator: Option<String>,
     /// The scopes': the first of these that is there.
     pub scopes: Vec<ClaimPath>,
 }
@@ -99,8 +101,8 @@ impl JwtProvider {
         let until = self.rules.check(&jws.claims, exchange.environment().now())?;
         let identity = self.mapping.identity(provider, &jws.claims)?;
         let mut headers = Vec::with_capacity(self.headers.len());
-        for (name, claim) in &self.headers {
-            if let Some(value) = forward::claim_value(claim, &jws.claims)? {
+        for (name, fact) in &self.headers {
+            if let Some(value) = fact.value(&identity)? {
                 headers.push((name.clone(), value));
             }
         }
@@ -118,24 +120,49 @@ impl JwtProvider {
 
 impl ClaimMapping {
     fn identity(&self, provider: &Name, claims: &Value) -> Result<Identity, Failure> {
-        // A list or an object names nobody.
+        // A list or an object names nobody, and a number that is not exact somebody else, too.
         let principal = match self.principal.find(claims) {
-            Some(Value::String(_) | Value::Number(_)) => self.principal.text(claims),
+            Some(value @ (Value::String(_) | Value::Number(_))) => scalar_text(value),
             _ => None,
         };
-        let principal =
-            principal.filter(|principal| !principal.is_empty()).ok_or(Failure::PrincipalMissing)?;
-        let consumer = self.consumer.as_ref().and_then(|claim| claim.text(claims));
-        let scopes = self.scopes.iter().find(|claim| claim.find(claims).is_some());
+        let principal = principal
+            .filter(|principal| !principal.is_empty())
+            .ok_or(Failure::PrincipalMissing)?
+            .into_owned();
+        let consumer = match self.consumer.as_ref().and_then(|claim| claim.find(claims)) {
+            None | Some(Value::Null) => None,
+            Some(value) => Some(scalar_text(value).ok_or(Failure::ClaimUnreadable)?),
+        };
+        let scopes = self.scopes.iter().find_map(|claim| claim.find(claims));
         Ok(Identity {
             provider: Some(provider.clone()),
+            origin: None,
             principal,
-            consumer: consumer.filter(|consumer| !consumer.is_empty()),
-            roles: self.roles.texts(claims),
-            scopes: scopes.map(|claim| claim.texts(claims)).unwrap_or_default(),
+            consumer: consumer.filter(|consumer| !consumer.is_empty()).map(|consumer| consumer.into_owned()),
+            roles: texts(self.roles.find(claims), self.roles_separator.as_deref())?,
+            // RFC 8693 §4.2, RFC 6749 §3.3: a string of scopes is split at blanks, and at no other white space.
+            scopes: texts(scopes, Some(" "))?,
             claims: claims.clone(),
             attributes: std::collections::BTreeMap::new(),
         })
+    }
+}
+
+/// A claim as a list of texts: a list's items, or one single value. A string is split at `separator`, if there is one. Items that have no
+/// text are left out.
+fn texts(claim: Option<&Value>, separator: Option<&str>) -> Result<Vec<String>, Failure> {
+    let one = |value: &Value| match value {
+        // As good as another number.
+        Value::Number(number) if number.is_f64() => Err(Failure::ClaimUnreadable),
+        value => Ok(scalar_text(value).map(|text| text.into_owned())),
+    };
+    match (claim, separator) {
+        (Some(Value::Array(items)), _) => items.iter().map(one).filter_map(Result::transpose).collect(),
+        (Some(Value::String(text)), Some(separator)) => {
+            Ok(text.split(separator).filter(|part| !part.is_empty()).map(str::to_owned).collect())
+        }
+        (Some(value), _) => Ok(one(value)?.filter(|text| !text.is_empty()).into_iter().collect()),
+        (None, _) => Ok(Vec::new()),
     }
 }
 

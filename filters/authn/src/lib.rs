@@ -30,6 +30,7 @@ pub mod failure;
 pub mod forged_tokens;
 pub mod forward;
 pub mod forwarded;
+mod forwarded_fact;
 pub mod jwk;
 pub mod jws;
 pub mod jwt;

@@ -17,7 +17,7 @@ pub enum Attribute {
     ClientAddress,
     /// `peer.identity`: the SPIFFE identity of the connection's peer.
     PeerIdentity,
-    /// `identity.principal`.
+    /// `identity.principal`. Keys of limits and sticky splits take it with who proved it: see [`Attribute::resolve_key`].
     Principal,
     /// `identity.consumer`; where there is none, there is no value.
     Consumer,
@@ -113,6 +113,22 @@ impl Attribute {
             Self::Method => Some(text(request.method())),
             Self::Path => Some(text(request.path())),
         }
+    }
+
+    /// Its value where requests are told apart by it, in keys of limits and sticky splits: as [`Attribute::resolve`], but a principal
+    /// stands with who proved it.
+    pub fn resolve_key<'e>(
+        &'e self,
+        exchange: &'e Exchange<'_>,
+        selector: SelectorId,
+    ) -> Option<Cow<'e, [u8]>> {
+        if *self != Self::Principal {
+            return self.resolve(exchange, selector);
+        }
+        Some(match exchange.identity()?.qualified_principal() {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        })
     }
 
     /// Whether it is known only after authentication.

@@ -1,6 +1,7 @@
 //! Who is calling, with proof: what authentication found out, and all later policies ask.
 
 use crate::name::Name;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// A proven identity. Values come from an issuer or from the document, never from the client's own word.
@@ -8,7 +9,9 @@ use std::collections::BTreeMap;
 pub struct Identity {
     /// The provider that proved it; `None` only for identities given by hand (`sluice explain --identity`).
     pub provider: Option<Name>,
-    /// Who it is, unique within the provider: a token's `sub`, the id of an API key, a forwarded user.
+    /// For an identity that a trusted proxy forwarded: the provider there that proved it, where the proxy says so.
+    pub origin: Option<Name>,
+    /// Who it is, unique within the provider (and its origin): a token's `sub`, the id of an API key, a forwarded user.
     pub principal: String,
     /// Whom to count and bill it to: an API key's consumer, a token's client (`azp`, `client_id`) where a provider says so.
     pub consumer: Option<String>,
@@ -20,6 +23,20 @@ pub struct Identity {
     pub claims: serde_json::Value,
     /// What the document says of this consumer (`attributes` of an API key).
     pub attributes: BTreeMap<String, String>,
+}
+
+// === impl Identity ===
+
+impl Identity {
+    /// The principal with who proved it: `<provider>/<principal>`, or `<provider>/<origin>/<principal>`. What counts or sorts by
+    /// principals counts by this: two issuers may each have an `alice`.
+    pub fn qualified_principal(&self) -> Cow<'_, str> {
+        match (&self.provider, &self.origin) {
+            (None, _) => Cow::Borrowed(&self.principal),
+            (Some(provider), None) => Cow::Owned(format!("{provider}/{}", self.principal)),
+            (Some(provider), Some(origin)) => Cow::Owned(format!("{provider}/{origin}/{}", self.principal)),
+        }
+    }
 }
 
 /// A claim by its path, `realm_access.roles`. A claim whose own name holds dots (`https://example.com/roles`) is tried first as it
@@ -60,28 +77,28 @@ impl ClaimPath {
         })
     }
 
-    /// The claim as one text: a string as it is, a number or boolean as JSON has it, a list of those joined with commas. `None` for
-    /// anything else: an object has no single text.
+    /// The claim as one text: its [`scalar_text`], or those of a list's items joined with commas. `None` for anything else: an object
+    /// has no single text, nor has a list with a comma inside an item.
     pub fn text(&self, claims: &serde_json::Value) -> Option<String> {
         match self.find(claims)? {
             serde_json::Value::Array(items) => {
-                let items: Option<Vec<String>> = items.iter().map(scalar).collect();
+                let whole = |item| scalar_text(item).filter(|text| !text.contains(','));
+                let items: Option<Vec<Cow<'_, str>>> = items.iter().map(whole).collect();
                 items.map(|items| items.join(","))
             }
-            value => scalar(value),
+            value => scalar_text(value).map(Cow::into_owned),
         }
     }
+}
 
-    /// The claim as a list of texts: a list's items, or a string split at blanks, as `scope` is (RFC 8693 §4.2). Items that are no
-    /// text are left out.
-    pub fn texts(&self, claims: &serde_json::Value) -> Vec<String> {
-        match self.find(claims) {
-            Some(serde_json::Value::Array(items)) => items.iter().filter_map(scalar).collect(),
-            Some(serde_json::Value::String(text)) => {
-                text.split_ascii_whitespace().map(str::to_owned).collect()
-            }
-            _ => Vec::new(),
-        }
+/// The text of a single value: a string as it is, a whole number or a boolean as JSON has it. Lists and objects have none. Nor has a
+/// number with a fraction or an exponent, or beyond 64 bits: it is read as a double, which other numbers are read as, too.
+pub fn scalar_text(value: &serde_json::Value) -> Option<Cow<'_, str>> {
+    match value {
+        serde_json::Value::String(text) => Some(Cow::Borrowed(text)),
+        serde_json::Value::Number(number) if !number.is_f64() => Some(Cow::Owned(number.to_string())),
+        serde_json::Value::Bool(flag) => Some(Cow::Borrowed(if *flag { "true" } else { "false" })),
+        _ => None,
     }
 }
 
@@ -112,15 +129,6 @@ impl schemars::JsonSchema for ClaimPath {
     }
 }
 
-fn scalar(value: &serde_json::Value) -> Option<String> {
-    match value {
-        serde_json::Value::String(text) => Some(text.clone()),
-        serde_json::Value::Number(number) => Some(number.to_string()),
-        serde_json::Value::Bool(flag) => Some(flag.to_string()),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,9 +154,46 @@ mod tests {
     }
 
     #[test]
-    fn lists_come_from_lists_and_from_blanks() {
-        let claims = json!({ "scope": "read  write", "roles": ["x", 1, null, {}] });
-        assert_eq!(ClaimPath::new("scope").unwrap().texts(&claims), ["read", "write"]);
-        assert_eq!(ClaimPath::new("roles").unwrap().texts(&claims), ["x", "1"]);
+    fn numbers_are_exact_or_have_no_text() {
+        for (json, text) in [
+            ("0", Some("0")),
+            ("-7", Some("-7")),
+            ("18446744073709551615", Some("18446744073709551615")),
+            ("-9223372036854775808", Some("-9223372036854775808")),
+            ("18446744073709551616", None),
+            ("-9223372036854775809", None),
+            ("12345678901234567890123", None),
+            ("1.5", None),
+            ("0.1000000000000000055", None),
+            ("1e3", None),
+            ("-0", None),
+            ("1.0", None),
+        ] {
+            let claims: serde_json::Value =
+                serde_json::from_str(&format!("{{\"n\":{json},\"l\":[{json}]}}")).unwrap();
+            for path in ["n", "l"] {
+                assert_eq!(ClaimPath::new(path).unwrap().text(&claims).as_deref(), text, "{path} {json}");
+            }
+        }
+    }
+
+    #[test]
+    fn two_lists_never_have_one_text() {
+        let text = |claims: serde_json::Value| ClaimPath::new("l").unwrap().text(&claims);
+        assert_eq!(text(json!({ "l": ["a,b"] })), None);
+        assert_eq!(text(json!({ "l": ["a", "b"] })).as_deref(), Some("a,b"));
+        assert_eq!(text(json!({ "l": ["a", {}] })), None);
+    }
+
+    #[test]
+    fn a_principal_belongs_to_who_proved_it() {
+        let name = |text: &str| Some(Name::new(text).unwrap());
+        let identity = |provider, origin| {
+            let principal = "auth0|1/x".to_owned();
+            Identity { provider, origin, principal, ..Identity::default() }.qualified_principal().into_owned()
+        };
+        assert_eq!(identity(None, None), "auth0|1/x");
+        assert_eq!(identity(name("staff"), None), "staff/auth0|1/x");
+        assert_eq!(identity(name("edge"), name("staff")), "edge/staff/auth0|1/x");
     }
 }

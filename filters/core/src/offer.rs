@@ -11,6 +11,8 @@ pub struct Offer {
     pub provider: Name,
     /// Who the caller may be ([`crate::identity::Identity::principal`]).
     pub principals: Possible,
+    /// Whether it tells which provider of another proxy proved the identity ([`crate::identity::Identity::origin`]).
+    pub origins: bool,
     /// Whom it may count for ([`crate::identity::Identity::consumer`]).
     pub consumers: Possible,
     /// Which roles it may have.
@@ -40,6 +42,7 @@ impl Offer {
         Self {
             provider,
             principals: Possible::Any,
+            origins: false,
             consumers: Possible::Any,
             roles: Possible::Any,
             scopes: Possible::Any,

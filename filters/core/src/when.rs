@@ -1,16 +1,19 @@
 //! `when`: what a rule asks of the caller. `match` is about the request, `when` about who sends it.
 
 mod inclusion;
+mod principal;
 mod references;
 
+use self::principal::PrincipalRef;
 use crate::compile::Compiler;
 use crate::exchange::Exchange;
-use crate::identity::{ClaimPath, Identity};
+use crate::identity::{ClaimPath, Identity, scalar_text};
 use crate::list::{OneOrMany, OrderedMap};
 use crate::name::Name;
 use crate::problem::FieldPath;
 use crate::selector::ValueMatch;
 use serde::de::{self, Deserialize, Deserializer};
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -24,7 +27,8 @@ pub struct When {
     pub authenticated: Option<bool>,
     /// The provider (of `authn`) that proved the identity.
     pub providers: Option<OneOrMany<Name>>,
-    /// Principals: a token's `sub`, the id of an API key.
+    /// Principals, each with the provider that proved it: `staff/alice` for a token's `sub`, `partners/acme-2026` for the id of an API key;
+    /// behind a provider that tells origins, `edge/staff/alice`. The provider may be left out where only one can give this principal.
     pub principals: Option<OneOrMany<String>>,
     /// Consumers.
     pub consumers: Option<OneOrMany<String>>,
@@ -34,7 +38,7 @@ pub struct When {
     pub scopes: Option<AnyOrAll>,
     /// Permissions (of `authz.roles`) of which the caller's roles give one; `{ all: […] }` for all of them.
     pub permissions: Option<AnyOrAll>,
-    /// Claims of the token by path; lists are seen joined with commas, unless one item alone fits.
+    /// Claims of the token by path. Of a list, one item must meet all conditions of the claim.
     pub claims: OrderedMap<ClaimPath, ValueMatch>,
     /// Attributes that the document gives the consumer (`attributes` of an API key).
     pub attributes: OrderedMap<String, ValueMatch>,
@@ -130,26 +134,28 @@ impl PeerPattern {
     /// # Errors
     /// A sentence that says what a pattern may be.
     pub fn new(text: &str) -> Result<Self, String> {
-        let wrong = || {
+        let wrong = |why: &str| {
             format!(
-                "{text:?} is not a SPIFFE identity: write `spiffe://example.com/ns/shop/sa/orders`, or `spiffe://example.com/ns/shop/**`"
+                "{text:?} is not a SPIFFE identity: {why}; write `spiffe://example.com/ns/shop/sa/orders`, or `spiffe://example.com/ns/shop/**` for all below"
             )
         };
-        let rest = text.strip_prefix("spiffe://").ok_or_else(wrong)?;
-        let (domain, path) = rest.split_once('/').ok_or_else(wrong)?;
-        let body = path.strip_suffix("**").unwrap_or(path);
-        if domain.is_empty()
-            || path.is_empty()
-            || rest.bytes().any(|byte| byte <= b' ' || byte >= 0x7f)
-            || body.contains('*')
-        {
-            return Err(wrong());
+        let rest = text.strip_prefix("spiffe://").ok_or_else(|| wrong("it must begin with `spiffe://`"))?;
+        let (domain, path) =
+            rest.split_once('/').ok_or_else(|| wrong("it has no path behind the trust domain"))?;
+        check_trust_domain(domain).map_err(wrong)?;
+        if text.len() > LONGEST_SPIFFE_ID {
+            return Err(wrong("it is longer than 2048 bytes"));
         }
-        match text.strip_suffix("**") {
-            Some(prefix) if prefix.ends_with('/') => Ok(Self::Below(prefix.to_owned())),
-            Some(_) => Err(wrong()),
-            None => Ok(Self::Exact(text.to_owned())),
+        let check = |path: &str| path.split('/').try_for_each(check_segment).map_err(wrong);
+        if path == "**" {
+            return Ok(Self::Below(format!("spiffe://{domain}/")));
         }
+        if let Some(above) = path.strip_suffix("/**") {
+            check(above)?;
+            return Ok(Self::Below(format!("spiffe://{domain}/{above}/")));
+        }
+        check(path)?;
+        Ok(Self::Exact(text.to_owned()))
     }
 
     /// Whether it matches a peer's identity.
@@ -181,6 +187,47 @@ impl schemars::JsonSchema for PeerPattern {
     }
 }
 
+/// SPIFFE-ID §2.3.
+const LONGEST_SPIFFE_ID: usize = 2048;
+
+/// SPIFFE-ID §2.1.
+fn check_trust_domain(domain: &str) -> Result<(), &'static str> {
+    if domain.is_empty() {
+        return Err("it has no trust domain");
+    }
+    if domain.contains('*') {
+        return Err("a trust domain can't hold `*`: name each trust domain");
+    }
+    if domain.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Err("a trust domain is in lower case");
+    }
+    let allowed =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'_');
+    if domain.len() > 255 || !domain.bytes().all(allowed) {
+        return Err(
+            "a trust domain has at most 255 lower-case letters, digits, `.`, `-` and `_`, and no port",
+        );
+    }
+    Ok(())
+}
+
+/// SPIFFE-ID §2.2.
+fn check_segment(segment: &str) -> Result<(), &'static str> {
+    match segment {
+        "" => Err("a path has no empty segment and no slash at its end"),
+        "." | ".." => Err("a path has no segment `.` or `..`"),
+        _ if segment.contains('*') => Err("`*` stands only as a last segment `**`"),
+        _ if segment.contains('%') => Err("a path is never percent-encoded"),
+        _ if segment
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_')) =>
+        {
+            Ok(())
+        }
+        _ => Err("a path has letters, digits, `.`, `-` and `_` only, without query and fragment"),
+    }
+}
+
 /// The key of `when` that is asked last.
 const SCOPES: &str = "scopes";
 
@@ -190,13 +237,31 @@ pub struct CompiledWhen {
     when: When,
     /// For each permission asked for: the roles that give it.
     permissions: Vec<BTreeSet<String>>,
+    /// Of those asked for, the principals that there can be.
+    principals: Vec<PrincipalRef>,
     not: Option<Box<CompiledWhen>>,
 }
 
 impl When {
     /// Compiles a rule's `when`, which stands at `path`; none holds for anybody.
     pub fn compile(when: Option<&When>, path: &FieldPath, compiler: &mut Compiler) -> CompiledWhen {
+        Self::compile_within(when, None, path, compiler)
+    }
+
+    /// As [`When::compile`], where the caller is known to be proven by one of `providers`.
+    fn compile_within(
+        when: Option<&When>,
+        providers: Option<&OneOrMany<Name>>,
+        path: &FieldPath,
+        compiler: &mut Compiler,
+    ) -> CompiledWhen {
         let Some(when) = when else { return CompiledWhen::default() };
+        let providers = when.providers.as_ref().or(providers);
+        let mut principals = Vec::new();
+        for (position, entry) in when.principals.iter().flatten().enumerate() {
+            let path = path.field("principals").index(position);
+            principals.extend(PrincipalRef::compile(entry, providers, &path, compiler));
+        }
         for (position, name) in when.providers.iter().flatten().enumerate() {
             let known = compiler.offers.iter().flatten().map(|offer| offer.provider.as_str());
             if compiler.offers.is_some() && !known.clone().any(|known| known == name.as_str()) {
@@ -230,13 +295,13 @@ impl When {
             if **not == When::default() {
                 compiler.problems.report(&path, "an empty `not` excludes everybody: this never holds");
             }
-            Box::new(Self::compile(Some(not), &path, compiler))
+            Box::new(Self::compile_within(Some(not), providers, &path, compiler))
         });
         if when.excludes_all() {
             let message = "`not` excludes everybody that the other keys are about: this never holds";
             compiler.problems.report(path, message);
         }
-        CompiledWhen { when: when.clone(), permissions, not }
+        CompiledWhen { when: when.clone(), permissions, principals, not }
     }
 
     /// Whether it needs to know who is calling by authentication (not only by mutual TLS).
@@ -310,7 +375,7 @@ impl CompiledWhen {
         } else if lacks(when.providers.is_some(), &proven_by) {
             Some("providers")
         } else if lacks(when.principals.is_some(), &|identity| {
-            one_of(&when.principals, Some(&identity.principal))
+            self.principals.iter().any(|wanted| wanted.is(identity))
         }) {
             Some("principals")
         } else if lacks(when.consumers.is_some(), &|identity| {
@@ -337,13 +402,17 @@ impl CompiledWhen {
     }
 }
 
+/// Whether a claim is as asked. Of a list, one item must meet all conditions. A value without a text (an object, a number that is not
+/// exact) is there, and meets no other condition; `null` is not there.
 fn claim_matches(path: &ClaimPath, wanted: &ValueMatch, claims: &serde_json::Value) -> bool {
-    if wanted.matches(path.text(claims).as_deref().map(str::as_bytes)) {
-        return true;
+    let text_matches =
+        |value| scalar_text(value).is_some_and(|text: Cow<'_, str>| wanted.matches(Some(text.as_bytes())));
+    match path.find(claims) {
+        None | Some(serde_json::Value::Null) => wanted.matches(None),
+        Some(_) if wanted.asks_only_for_presence() => true,
+        Some(serde_json::Value::Array(items)) => items.iter().any(text_matches),
+        Some(value) => text_matches(value),
     }
-    // An item of a list alone: `claims: { groups: admins }` of a token with several groups.
-    matches!(path.find(claims), Some(serde_json::Value::Array(_)))
-        && path.texts(claims).iter().any(|item| wanted.matches(Some(item.as_bytes())))
 }
 
 #[cfg(test)]

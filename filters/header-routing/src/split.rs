@@ -59,7 +59,7 @@ impl Split {
     /// The place of a request in a rule whose `match` is `selector`.
     pub(crate) fn place<'s>(&'s self, exchange: &Exchange<'_>, selector: SelectorId) -> Option<Place<'s>> {
         let found = self.sticky.iter().find_map(|attribute| {
-            let value = attribute.resolve(exchange, selector).filter(|value| !value.is_empty())?;
+            let value = attribute.resolve_key(exchange, selector).filter(|value| !value.is_empty())?;
             Some((hash(self.keys, &value), attribute))
         });
         let (draw, by) = match found {

@@ -71,7 +71,7 @@ impl Key {
                 IpAddr::V6(address) => write(&network(address, self.ipv6_prefix).octets()),
             }
         } else {
-            write(&attribute.resolve(exchange, self.selector).ok_or(Missing)?);
+            write(&attribute.resolve_key(exchange, self.selector).ok_or(Missing)?);
         }
         Ok(())
     }

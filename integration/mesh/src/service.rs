@@ -19,7 +19,8 @@ use crate::network::Namespace;
 pub const PORT: u16 = 8080;
 
 /// What a service passes on when it calls another: the trace, the request's id, and who the edge found the caller to be.
-const PASSED_ON: [&str; 5] = ["traceparent", "tracestate", "x-request-id", "x-user", "x-roles"];
+const PASSED_ON: [&str; 6] =
+    ["traceparent", "tracestate", "x-request-id", "x-user", "x-user-provider", "x-roles"];
 
 type Answerer = dyn Fn(&Received) -> Option<Reply> + Send + Sync;
 

@@ -3,6 +3,7 @@ use crate::api_key::{ApiKey, ApiKeyProvider};
 use crate::config::{ApiKeyConfig, ApiKeyEntry};
 use crate::credential::CredentialSource;
 use crate::forward;
+use crate::forwarded_fact::{self, Separator};
 use crate::policy::Accepted;
 use crate::scalar::KeyFact;
 use sluice_core::compile::Compiler;
@@ -46,6 +47,10 @@ impl ApiKeyConfig {
                 }
             }
         }
+        if let Some(name) = &self.forward.provider {
+            let path = path.field("forward").field("provider");
+            forward::check_provider_name(name, self.forward.headers.keys(), &path, problems);
+        }
         let default = CredentialSource::Header { name: HeaderName::from_static("x-api-key"), scheme: None };
         let sources = sources(self.from.as_ref(), default, &path.field("from"), problems);
         let removes_key = removes(self.forward.key, &sources, &path.field("forward").field("key"), problems);
@@ -58,7 +63,7 @@ impl ApiKeyConfig {
                 accepted: Rc::new(Accepted {
                     provider: position,
                     identity: Rc::new(key.identity(provider)),
-                    headers: self.forwarded(key, &path.field("keys").index(index), problems),
+                    headers: self.forwarded(provider, key, &path.field("keys").index(index), problems),
                 }),
                 not_before: key.not_before.map(|time| time.get()),
                 expires: key.expires.map(|time| time.get()),
@@ -103,19 +108,24 @@ impl ApiKeyConfig {
     /// The headers that tell the service of a key.
     fn forwarded(
         &self,
+        provider: &Name,
         key: &ApiKeyEntry,
         path: &FieldPath,
         problems: &mut Problems,
     ) -> Vec<(HeaderName, HeaderValue)> {
         let mut headers = Vec::new();
         for (name, fact) in self.forward.headers.iter() {
-            let Some(text) = key.fact(fact).filter(|text| !text.is_empty()) else { continue };
-            match HeaderValue::new(text.as_bytes()) {
-                Ok(value) => headers.push((name.clone(), value)),
+            match key.fact(fact) {
+                Ok(value) => headers.extend(value.map(|value| (name.clone(), value))),
                 Err(message) => {
                     problems.report(path, format!("its {fact} is to stand in `{name}`, but {message}"))
                 }
             }
+        }
+        if let (Some(name), Ok(value)) =
+            (&self.forward.provider, HeaderValue::new(provider.as_str().as_bytes()))
+        {
+            headers.push((name.clone(), value));
         }
         headers
     }
@@ -125,6 +135,7 @@ impl ApiKeyEntry {
     fn identity(&self, provider: &Name) -> Identity {
         Identity {
             provider: Some(provider.clone()),
+            origin: None,
             principal: self.id.to_string(),
             consumer: self.consumer.clone(),
             roles: self.roles.clone(),
@@ -134,13 +145,16 @@ impl ApiKeyEntry {
         }
     }
 
-    fn fact(&self, fact: &KeyFact) -> Option<String> {
+    /// A header's value for a fact; `None` where there is nothing to tell.
+    fn fact(&self, fact: &KeyFact) -> Result<Option<HeaderValue>, String> {
         match fact {
-            KeyFact::Id => Some(self.id.to_string()),
-            KeyFact::Consumer => self.consumer.clone(),
-            KeyFact::Roles => Some(self.roles.join(",")),
-            KeyFact::Scopes => Some(self.scopes.join(" ")),
-            KeyFact::Attribute(name) => self.attributes.get(name).cloned(),
+            KeyFact::Id => forwarded_fact::text(self.id.as_str()),
+            KeyFact::Consumer => forwarded_fact::text(self.consumer.as_deref().unwrap_or_default()),
+            KeyFact::Roles => forwarded_fact::list(&self.roles, Separator::Comma),
+            KeyFact::Scopes => forwarded_fact::list(&self.scopes, Separator::Blank),
+            KeyFact::Attribute(name) => {
+                forwarded_fact::text(self.attributes.get(name).map(String::as_str).unwrap_or_default())
+            }
         }
     }
 }

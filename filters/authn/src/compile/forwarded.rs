@@ -6,7 +6,7 @@ use sluice_core::problem::{FieldPath, Problems};
 
 /// All headers of a forwarded identity.
 pub(super) fn headers(config: &ForwardedConfig) -> impl Iterator<Item = &HeaderName> {
-    let optional = [&config.consumer, &config.roles, &config.scopes].into_iter().flatten();
+    let optional = [&config.provider, &config.consumer, &config.roles, &config.scopes].into_iter().flatten();
     let attributes = config.attributes.iter().map(|(_, name)| name);
     std::iter::once(&config.principal).chain(optional).chain(attributes)
 }
@@ -26,6 +26,7 @@ impl ForwardedConfig {
         Some(ForwardedProvider {
             peers: self.peers.as_slice().to_vec(),
             principal: self.principal.clone(),
+            provider: self.provider.clone(),
             consumer: self.consumer.clone(),
             roles: self.roles.clone(),
             scopes: self.scopes.clone(),

@@ -1,9 +1,10 @@
 use super::{removes, sources};
 use crate::algorithm::AlgorithmSet;
 use crate::claims::ClaimRules;
-use crate::config::{JwtConfig, KeySource};
+use crate::config::{JwtConfig, JwtForward, KeySource};
 use crate::credential::CredentialSource;
 use crate::forward;
+use crate::forwarded_fact::ForwardedFact;
 use crate::jwk::{Imported, JwkSet};
 use crate::jws;
 use crate::jwt::{ClaimMapping, JwtProvider};
@@ -53,11 +54,6 @@ impl JwtConfig {
         if self.clock_skew.is_some_and(|skew| skew.as_nanos() > MOST_CLOCK_SKEW) {
             problems.report(&path.field("clockSkew"), "longer than `1h`: expired tokens would be accepted");
         }
-        for name in self.forward.headers.keys() {
-            if let Err(message) = forward::check_name(name) {
-                problems.report(&path.field("forward").field("headers").field(name.as_str()), message);
-            }
-        }
         let authorization = HeaderName::from_static("authorization");
         let bearer = CredentialSource::Header { name: authorization, scheme: Some("Bearer".to_owned()) };
         let sources = sources(self.from.as_ref(), bearer, &path.field("from"), problems);
@@ -69,6 +65,21 @@ impl JwtConfig {
             Some(claim) => Some(claim.clone()),
             None => ClaimPath::new(default).ok(),
         };
+        if self.roles_separator.as_deref() == Some("") {
+            problems
+                .report(&path.field("rolesSeparator"), "empty: leave it out, or write what separates roles");
+        }
+        let mapping = ClaimMapping {
+            principal: claim(&self.principal, "sub")?,
+            consumer: self.consumer.clone(),
+            roles: claim(&self.roles, "roles")?,
+            roles_separator: self.roles_separator.clone(),
+            scopes: match &self.scopes {
+                Some(claim) => vec![claim.clone()],
+                None => ["scope", "scp"].into_iter().map(ClaimPath::new).collect::<Result<_, _>>().ok()?,
+            },
+        };
+        let headers = self.forward.compile(&mapping, &path.field("forward"), problems);
         Some(JwtProvider {
             issuer: self.issuer.clone(),
             keys,
@@ -80,18 +91,8 @@ impl JwtConfig {
             },
             types: self.types.iter().flatten().map(|name| jws::media_type(name)).collect(),
             max_size: usize::try_from(max_size).unwrap_or(usize::MAX),
-            mapping: ClaimMapping {
-                principal: claim(&self.principal, "sub")?,
-                consumer: self.consumer.clone(),
-                roles: claim(&self.roles, "roles")?,
-                scopes: match &self.scopes {
-                    Some(claim) => vec![claim.clone()],
-                    None => {
-                        ["scope", "scp"].into_iter().map(ClaimPath::new).collect::<Result<_, _>>().ok()?
-                    }
-                },
-            },
-            headers: self.forward.headers.iter().map(|(name, claim)| (name.clone(), claim.clone())).collect(),
+            mapping,
+            headers,
             removes_token,
         })
     }
@@ -158,5 +159,32 @@ impl JwtConfig {
             }
         }
         keys
+    }
+}
+
+impl JwtForward {
+    /// The headers, each with what it tells.
+    fn compile(
+        &self,
+        mapping: &ClaimMapping,
+        path: &FieldPath,
+        problems: &mut Problems,
+    ) -> Vec<(HeaderName, ForwardedFact)> {
+        let mut headers = Vec::new();
+        for (name, claim) in self.headers.iter() {
+            let path = path.field("headers").field(name.as_str());
+            if let Err(message) = forward::check_name(name) {
+                problems.report(&path, message);
+            }
+            match ForwardedFact::of(claim, mapping) {
+                Ok(fact) => headers.push((name.clone(), fact)),
+                Err(message) => problems.report(&path, message),
+            }
+        }
+        if let Some(name) = &self.provider {
+            forward::check_provider_name(name, self.headers.keys(), &path.field("provider"), problems);
+            headers.push((name.clone(), ForwardedFact::Provider));
+        }
+        headers
     }
 }

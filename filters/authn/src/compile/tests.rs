@@ -177,6 +177,43 @@ fn every_mistake_is_named_with_its_field() {
             json!({ "providers": [keys("k", json!({ "from": { "header": "x-k" }, "forward": { "headers": { "x-k": "id" } } }))] }),
             "apiKey.forward.headers.x-k: `x-k` is where a credential is read",
         ),
+        (
+            json!({ "providers": [keys("k", json!({ "keys": [{ "id": "a", "sha256": DIGEST, "roles": ["reader,admin"] }], "forward": { "headers": { "x-roles": "roles" } } }))] }),
+            "apiKey.keys[0]: its roles is to stand in `x-roles`, but an item holds a comma",
+        ),
+        (
+            json!({ "providers": [keys("k", json!({ "keys": [{ "id": "a", "sha256": DIGEST, "roles": ["x", " admin"] }], "forward": { "headers": { "x-roles": "roles" } } }))] }),
+            "but an item begins or ends with a blank",
+        ),
+        (
+            json!({ "providers": [keys("k", json!({ "keys": [{ "id": "a", "sha256": DIGEST, "roles": [""] }], "forward": { "headers": { "x-roles": "roles" } } }))] }),
+            "but an item is empty",
+        ),
+        (
+            json!({ "providers": [keys("k", json!({ "keys": [{ "id": "a", "sha256": DIGEST, "scopes": ["a admin"] }], "forward": { "headers": { "x-scopes": "scopes" } } }))] }),
+            "its scopes is to stand in `x-scopes`, but an item holds a blank",
+        ),
+        (
+            json!({ "providers": [keys("k", json!({ "keys": [{ "id": "a", "sha256": DIGEST, "consumer": " acme" }], "forward": { "headers": { "x-consumer": "consumer" } } }))] }),
+            "its consumer is to stand in `x-consumer`, but",
+        ),
+        (
+            json!({ "providers": [keys("k", json!({ "forward": { "headers": { "x-user": "id" }, "provider": "x-user" } }))] }),
+            "apiKey.forward.provider: the header `x-user` is to say two things",
+        ),
+        (
+            with_jwt(json!({ "forward": { "provider": "host" } })),
+            "jwt.forward.provider: `host` has a meaning of its own",
+        ),
+        (
+            with_jwt(json!({ "forward": { "provider": "authorization" } })),
+            "jwt.forward.provider: `authorization` is where a credential is read",
+        ),
+        (
+            with_jwt(json!({ "roles": "scope", "forward": { "headers": { "x-roles": "scope" } } })),
+            "jwt.forward.headers.x-roles: `scope` is the claim of two",
+        ),
+        (with_jwt(json!({ "rolesSeparator": "" })), "jwt.rolesSeparator: empty"),
         // Forwarded.
         (forwarded(json!({ "peers": "orders" })), "authn.providers[0].forwarded.peers"),
         (
@@ -239,6 +276,33 @@ fn many_keys_that_are_tried_for_one_token_are_a_warning() {
             "authn.providers[0].jwt.keys.inline.keys: a token without `kid` is tried with up to 5 of these keys, which takes up to 110 units of `authn.budget`; let the issuer write the `kid`"
         ]
     );
+}
+
+#[test]
+fn principals_of_two_providers_in_one_header_are_warned_about() {
+    let warnings = |jwt: serde_json::Value, key: serde_json::Value| {
+        let section = json!({ "providers": [
+            provider(json!({ "forward": jwt })), keys("partners", json!({ "forward": key }))
+        ] });
+        let section: AuthnSection = serde_json::from_value(section).unwrap();
+        let mut compiler = Compiler::default();
+        section.compile(&FieldPath::root().field("authn"), &mut compiler);
+        assert!(compiler.problems.is_empty(), "{}", compiler.problems);
+        compiler.problems.warnings().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let user = |fact: &str| json!({ "headers": { "x-user": fact } });
+    let told = |fact: &str| json!({ "headers": { "x-user": fact }, "provider": "x-user-provider" });
+    for (jwt, key) in [(user("sub"), user("id")), (told("sub"), user("id")), (user("sub"), told("id"))] {
+        let found = warnings(jwt, key);
+        assert!(
+            found.iter().any(
+                |warning| warning.contains("`staff` and `partners` forward their principals in `x-user`")
+            ),
+            "{found:?}"
+        );
+    }
+    assert!(warnings(told("sub"), told("id")).is_empty());
+    assert!(warnings(user("sub"), user("consumer")).is_empty());
 }
 
 #[test]

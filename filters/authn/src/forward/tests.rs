@@ -1,5 +1,4 @@
 use super::*;
-use serde_json::json;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -40,45 +39,6 @@ fn names_longer_than_the_lengths_that_are_told_apart_are_found_too() {
     let long = "x-".to_owned() + &"a".repeat(90);
     assert_eq!(removed(&[&long], &[&long], &[]), [long.as_str()]);
     assert!(removed(&[&long], &[&"b".repeat(70)], &[]).is_empty());
-}
-
-#[test]
-fn a_claim_becomes_a_value_or_nothing_and_never_another_header() {
-    let claims = json!({
-        "text": "alice", "number": 7, "flag": true, "list": ["a", "b"], "empty": "", "none": [], "null": null,
-        "object": { "inner": "x" }, "objects": [{}], "unicode": "Zoë", "crlf": "a\r\nx-admin: true", "nul": "a\u{0}b",
-        "blank": " a", "tail": "a\t", "comma": ["a,admin"], "text_with_comma": "a, b", "delete": "a\u{7f}"
-    });
-    for (path, expected) in [
-        ("text", Ok(Some("alice"))),
-        ("number", Ok(Some("7"))),
-        ("flag", Ok(Some("true"))),
-        ("list", Ok(Some("a,b"))),
-        ("empty", Ok(None)),
-        ("none", Ok(None)),
-        ("null", Ok(None)),
-        ("absent", Ok(None)),
-        ("object", Ok(None)),
-        ("object.inner", Ok(Some("x"))),
-        ("objects", Ok(None)),
-        ("unicode", Ok(Some("Zoë"))),
-        ("text_with_comma", Ok(Some("a, b"))),
-        ("crlf", Err(())),
-        ("nul", Err(())),
-        ("delete", Err(())),
-        ("blank", Err(())),
-        ("tail", Err(())),
-        ("comma", Err(())),
-    ] {
-        let value = claim_value(&ClaimPath::new(path).unwrap(), &claims);
-        let value =
-            value.map(|value| value.map(|value| String::from_utf8(value.as_bytes().to_vec()).unwrap()));
-        assert_eq!(
-            value,
-            expected.map(|text| text.map(str::to_owned)).map_err(|()| Failure::ClaimNotForwardable),
-            "{path}"
-        );
-    }
 }
 
 #[test]

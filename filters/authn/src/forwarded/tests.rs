@@ -38,7 +38,7 @@ fn a_trusted_proxy_is_believed_and_its_headers_stay() {
     let identity = played.identity.unwrap();
     assert_eq!((identity.principal.as_str(), identity.consumer.as_deref()), ("alice", Some("acme")));
     assert_eq!(identity.roles, ["clerk", "admin"]);
-    assert_eq!(identity.scopes, ["orders:read", "orders:write", "x"]);
+    assert_eq!(identity.scopes, ["orders:read", "orders:write,x"]);
     assert_eq!(identity.attributes["plan"], "gold");
     assert!(played.mutations.request_headers().is_empty());
 }
@@ -88,6 +88,8 @@ fn what_has_no_single_reading_is_refused() {
         request().header("x-consumer", "globex"),
         FakeRequest::get("/").header("x-user", [0xff]),
         request().header("x-roles", [0xff]),
+        // Scopes may hold commas: two lines are no list.
+        request().header("x-scopes", "more"),
     ] {
         let played = play(&request, Some(EDGE));
         assert_eq!(
@@ -95,6 +97,30 @@ fn what_has_no_single_reading_is_refused() {
             (Some(401), ["authn.forwarded_malformed".to_owned()].as_slice())
         );
         assert!(played.reply_header("www-authenticate").unwrap().starts_with("Forwarded realm="));
+    }
+}
+
+#[test]
+fn only_blanks_and_tabs_around_roles_are_no_part_of_them() {
+    let request = FakeRequest::get("/").header("x-user", "a").header("x-roles", "\u{a0}b\u{a0} ,\t c d,");
+    assert_eq!(play(&request, Some(EDGE)).identity.unwrap().roles, ["\u{a0}b\u{a0}", "c d"]);
+}
+
+#[test]
+fn who_proved_it_must_be_told_where_the_document_asks() {
+    let section = json!({ "providers": [{ "name": "edge", "forwarded": {
+        "peers": [EDGE], "principal": "x-user", "provider": "x-user-provider"
+    } }] });
+    let stand = Stand::new::<AuthnSection>("authn", section).unwrap();
+    let environment = FakeEnvironment::default().with_peer_identity(EDGE);
+    let play = |told: &[&str]| {
+        let request = FakeRequest::get("/").header("x-user", "alice");
+        let request = told.iter().fold(request, |request, told| request.header("x-user-provider", *told));
+        stand.play(&request, &environment)
+    };
+    assert_eq!(play(&["staff"]).identity.unwrap().qualified_principal(), "edge/staff/alice");
+    for wrong in [vec![], vec![""], vec!["sta/ff"], vec!["staff", "staff"], vec!["staff, others"]] {
+        assert_eq!(play(&wrong).decisions, ["authn.forwarded_malformed"], "{wrong:?}");
     }
 }
 

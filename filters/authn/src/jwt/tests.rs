@@ -181,6 +181,64 @@ fn to_owned(list: Vec<&str>) -> Vec<String> {
 }
 
 #[test]
+fn a_string_is_one_role_unless_the_provider_says_what_separates_several() {
+    for (config, claims, roles, scopes) in [
+        (json!({}), json!({ "roles": "not admin" }), vec!["not admin"], vec![]),
+        (json!({}), json!({ "roles": "reader,admin" }), vec!["reader,admin"], vec![]),
+        (json!({}), json!({ "roles": "" }), vec![], vec![]),
+        (json!({}), json!({ "roles": 7 }), vec!["7"], vec![]),
+        (json!({}), json!({ "roles": { "admin": {} } }), vec![], vec![]),
+        (json!({ "rolesSeparator": " " }), json!({ "roles": "not  admin" }), vec!["not", "admin"], vec![]),
+        (json!({ "rolesSeparator": "," }), json!({ "roles": "a, b," }), vec!["a", " b"], vec![]),
+        (json!({ "rolesSeparator": "," }), json!({ "roles": ["a,b"] }), vec!["a,b"], vec![]),
+        (json!({}), json!({ "scope": " x  y\u{a0}z\tw " }), vec![], vec!["x", "y\u{a0}z\tw"]),
+        (json!({}), json!({ "scope": ["x y"] }), vec![], vec!["x y"]),
+        (json!({}), json!({ "scp": "x y" }), vec![], vec!["x", "y"]),
+    ] {
+        let played = play(&stand(config.clone()), &token(Algorithm::Es256, claims.clone()));
+        let identity = played.identity.unwrap();
+        assert_eq!(
+            (identity.roles.clone(), identity.scopes.clone()),
+            (to_owned(roles), to_owned(scopes)),
+            "{config} {claims}"
+        );
+    }
+}
+
+#[test]
+fn a_number_is_exactly_itself_or_nobody() {
+    let stand = stand(json!({ "consumer": "azp" }));
+    // Written by hand: a `Value` would have lost the digits already.
+    let with = |member: &str, number: &str| {
+        let claims = claims(json!({ (member): "@" })).to_string().replace("\"@\"", number);
+        token_of(
+            Algorithm::Es256,
+            json!({ "alg": "ES256", "kid": kid(Algorithm::Es256) }).to_string().as_bytes(),
+            claims.as_bytes(),
+        )
+    };
+    for (number, exact) in [
+        ("7", true),
+        ("18446744073709551615", true),
+        ("12345678901234567890123", false),
+        ("12345678901234567890124", false),
+        ("1.5", false),
+        ("1e3", false),
+        ("-0", false),
+    ] {
+        let as_principal = play(&stand, &with("sub", number));
+        let as_consumer = play(&stand, &with("azp", number));
+        if exact {
+            assert_eq!(as_principal.identity.unwrap().principal, number);
+            assert_eq!(as_consumer.identity.unwrap().consumer.as_deref(), Some(number));
+        } else {
+            assert_eq!(reason(&as_principal), "principal_missing", "{number}");
+            assert_eq!(reason(&as_consumer), "claim_unreadable", "{number}");
+        }
+    }
+}
+
+#[test]
 fn claims_are_forwarded_and_what_a_client_sent_in_their_place_is_not() {
     let stand = stand(
         json!({ "forward": { "headers": { "X-User": "sub", "x-groups": "groups", "x-tier": "tier" } } }),

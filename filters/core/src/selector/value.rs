@@ -39,6 +39,11 @@ impl ValueMatch {
         values.any(|value| self.matches(Some(value.as_ref())))
     }
 
+    /// Whether any value will do, even one that has no text.
+    pub fn asks_only_for_presence(&self) -> bool {
+        self.0 == ValueCondition { present: Some(true), ..ValueCondition::default() }
+    }
+
     /// Whether `value` is as asked; `None` is the absence of the header, cookie or claim.
     pub fn matches(&self, value: Option<&[u8]>) -> bool {
         let condition = &self.0;

@@ -57,6 +57,7 @@ fn with_exchange<T>(
 fn alice() -> Identity {
     Identity {
         provider: Some(Name::new("staff").unwrap()),
+        origin: None,
         principal: "alice".to_owned(),
         consumer: Some("acme".to_owned()),
         roles: vec!["clerk".to_owned(), "x".to_owned()],
@@ -180,6 +181,199 @@ fn peers_are_proven_by_mutual_tls_only() {
 }
 
 #[test]
+fn a_pattern_that_no_spiffe_identity_can_match_is_refused_and_says_why() {
+    let long = format!("spiffe://d/{}", "a".repeat(2048));
+    for (wrong, why) in [
+        ("spiffe://*/ns/evil/**", "a trust domain can't hold `*`"),
+        ("spiffe://bad*/**", "a trust domain can't hold `*`"),
+        ("spiffe://Example.com/a", "lower case"),
+        ("spiffe://example.com:80/a", "no port"),
+        ("spiffe://user@example.com/a", "a trust domain has"),
+        ("spiffe://ex%61mple.com/a", "a trust domain has"),
+        ("spiffe:///a", "no trust domain"),
+        ("SPIFFE://d/a", "must begin with `spiffe://`"),
+        (" spiffe://d/a", "must begin with `spiffe://`"),
+        ("spiffe://d", "no path"),
+        ("spiffe://d/a/", "no slash at its end"),
+        ("spiffe://d/a//b", "no empty segment"),
+        ("spiffe://d//**", "no empty segment"),
+        ("spiffe://d/a//**", "no empty segment"),
+        ("spiffe://d/./a", "no segment `.`"),
+        ("spiffe://d/a/../**", "no segment `.` or `..`"),
+        ("spiffe://d/%69", "never percent-encoded"),
+        ("spiffe://d/a*/**", "stands only as a last segment"),
+        ("spiffe://d/a/*", "stands only as a last segment"),
+        ("spiffe://d/a**", "stands only as a last segment"),
+        ("spiffe://d/a?b", "letters, digits"),
+        ("spiffe://d/a#b", "letters, digits"),
+        ("spiffe://d/\u{e9}", "letters, digits"),
+        ("spiffe://d/a ", "letters, digits"),
+        (long.as_str(), "2048"),
+    ] {
+        let message = PeerPattern::new(wrong).unwrap_err();
+        assert!(message.contains(why), "{message}");
+    }
+    for fine in ["spiffe://d/**", "spiffe://a-b_c.d9/A/b._-9", "spiffe://10.0.0.1/a/**"] {
+        assert!(PeerPattern::new(fine).is_ok(), "{fine}");
+    }
+}
+
+#[test]
+fn of_a_list_one_item_meets_all_conditions() {
+    let holds = |claims: serde_json::Value, wanted: serde_json::Value| {
+        let identity = Identity { claims: json!({ "groups": claims }), ..alice() };
+        holds(json!({ "claims": { "groups": wanted } }), Some(identity), None)
+    };
+    let both = json!({ "prefix": "dev-", "suffix": "-admin" });
+    for (claims, wanted, expected) in [
+        (json!(["dev-guest", "prod-admin"]), both.clone(), false),
+        (json!(["x", "dev-admin"]), json!({ "prefix": "dev-", "suffix": "admin" }), true),
+        (json!("dev-guest,prod-admin"), both, true),
+        (json!(["a", "b"]), json!("a,b"), false),
+        (json!(["a", "b"]), json!({ "contains": "," }), false),
+        (json!(["a,b"]), json!("a,b"), true),
+        (json!("a,b"), json!("a"), false),
+        (json!([]), json!({ "present": true }), true),
+        (json!([]), json!({ "present": false }), false),
+        (json!([]), json!(""), false),
+        (json!({}), json!({ "present": true }), true),
+        (json!({}), json!({ "present": false }), false),
+        (json!(null), json!({ "present": false }), true),
+        (json!(null), json!({ "present": true }), false),
+        (json!([1, true, null, {}]), json!("true"), true),
+        (json!([null]), json!("null"), false),
+        (json!(["a"]), json!({ "present": true, "exact": "b" }), false),
+    ] {
+        assert_eq!(holds(claims.clone(), wanted.clone()), expected, "{claims} {wanted}");
+    }
+    // Numbers are exact or meet nothing but their presence.
+    let number = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
+    assert!(holds(number("12345678901234567890"), json!("12345678901234567890")));
+    for inexact in ["12345678901234567890123", "1.5", "[1.5]", "1e3"] {
+        for text in ["1.2345678901234568e22", "1.2345678901234568e+22", "1.5", "1000", "1000.0"] {
+            assert!(!holds(number(inexact), json!(text)), "{inexact} {text}");
+        }
+        assert!(holds(number(inexact), json!({ "present": true })), "{inexact}");
+        assert!(!holds(number(inexact), json!({ "present": false })), "{inexact}");
+    }
+}
+
+/// `staff` and `others` are issuers, `partners` lists the keys `acme` and `alice`, `edge` is a proxy, which may tell origins.
+fn with_offers(when: serde_json::Value, providers: &[&str], origins: bool) -> (CompiledWhen, String) {
+    let offers = providers.iter().map(|name| {
+        let offer = Offer::of_an_issuer(Name::new(name).unwrap());
+        match *name {
+            "partners" => Offer { principals: ["acme", "alice"].into_iter().collect(), ..offer },
+            "edge" => Offer { origins, ..offer },
+            _ => offer,
+        }
+    });
+    let mut compiler = Compiler { offers: Some(offers.collect()), ..Compiler::default() };
+    let when: When = serde_json::from_value(when).unwrap();
+    let compiled = When::compile(Some(&when), &FieldPath::root().field("when"), &mut compiler);
+    (compiled, compiler.problems.to_string())
+}
+
+#[test]
+fn a_principal_is_met_only_as_who_proved_it() {
+    let caller = |provider: &str, origin: Option<&str>, principal: &str| Identity {
+        provider: Some(Name::new(provider).unwrap()),
+        origin: origin.map(|origin| Name::new(origin).unwrap()),
+        principal: principal.to_owned(),
+        ..Identity::default()
+    };
+    let staff = caller("staff", None, "alice");
+    let partner = caller("partners", None, "alice");
+    let forwarded = caller("edge", None, "alice");
+    let of_staff = caller("edge", Some("staff"), "alice");
+    let of_others = caller("edge", Some("others"), "alice");
+    let odd = caller("staff", None, "auth0|1/staff/x");
+    for (when, providers, origins, who, expected) in [
+        (json!({ "principals": "alice" }), vec!["staff"], false, &staff, true),
+        (json!({ "principals": "staff/alice" }), vec!["staff", "partners"], false, &staff, true),
+        (json!({ "principals": "staff/alice" }), vec!["staff", "partners"], false, &partner, false),
+        (json!({ "principals": "partners/alice" }), vec!["staff", "partners"], false, &staff, false),
+        (
+            json!({ "principals": "alice", "providers": "staff" }),
+            vec!["staff", "partners"],
+            false,
+            &staff,
+            true,
+        ),
+        (
+            json!({ "principals": "alice", "providers": "staff" }),
+            vec!["staff", "partners"],
+            false,
+            &partner,
+            false,
+        ),
+        (
+            json!({ "providers": "staff", "not": { "principals": "alice" } }),
+            vec!["staff", "partners"],
+            false,
+            &staff,
+            false,
+        ),
+        (
+            json!({ "principals": "bob" }),
+            vec!["staff", "partners"],
+            false,
+            &caller("staff", None, "bob"),
+            true,
+        ),
+        (json!({ "principals": "auth0|1/staff/x" }), vec!["staff"], false, &odd, true),
+        (json!({ "principals": "staff/auth0|1/staff/x" }), vec!["staff", "edge"], false, &odd, true),
+        (json!({ "principals": "alice" }), vec!["edge"], false, &forwarded, true),
+        (json!({ "principals": "edge/staff/alice" }), vec!["edge"], true, &of_staff, true),
+        (json!({ "principals": "edge/staff/alice" }), vec!["edge"], true, &of_others, false),
+        (json!({ "principals": "edge/staff/alice" }), vec!["edge"], true, &forwarded, false),
+        (json!({ "principals": "staff/alice" }), vec!["edge"], true, &of_staff, true),
+        (json!({ "principals": "staff/alice" }), vec!["edge"], true, &of_others, false),
+    ] {
+        let (compiled, problems) = with_offers(when.clone(), &providers, origins);
+        assert_eq!(problems, "", "{when}");
+        let met = with_exchange(Some(who.clone()), None, |exchange| compiled.holds(exchange));
+        assert_eq!(met, expected, "{when} {who:?}");
+    }
+    for (when, providers, origins, expected) in [
+        (
+            json!({ "principals": "alice" }),
+            vec!["staff", "partners"],
+            false,
+            "say which: `staff/alice` and `partners/alice`",
+        ),
+        (
+            json!({ "not": { "principals": "alice" } }),
+            vec!["staff", "others"],
+            false,
+            "when.not.principals[0]: several",
+        ),
+        (json!({ "principals": "alice" }), vec!["edge"], true, "`edge/<provider there>/alice`"),
+        (json!({ "principals": "edge/alice" }), vec!["edge"], true, "`edge/<provider there>/alice`"),
+        (json!({ "principals": "edge/staff/" }), vec!["edge"], true, "<provider there>"),
+        (json!({ "principals": "alice" }), vec!["staff", "edge"], true, ""),
+        (json!({ "principals": "staff/" }), vec!["staff", "others"], false, "no principal behind `staff/`"),
+        (json!({ "principals": "acmee" }), vec!["partners"], false, "did you mean `acme`?"),
+        (json!({ "principals": "partners/acmee" }), vec!["partners"], false, "did you mean `acme`?"),
+        (
+            json!({ "principals": "bob", "providers": "partners" }),
+            vec!["staff", "partners"],
+            false,
+            "principals[0]",
+        ),
+        (
+            json!({ "principals": "staff/bob", "providers": "partners" }),
+            vec!["staff", "partners"],
+            false,
+            "never holds",
+        ),
+    ] {
+        let (_, problems) = with_offers(when.clone(), &providers, origins);
+        assert!(problems.contains(expected), "{when}: {problems}");
+    }
+}
+
+#[test]
 fn dangling_and_impossible_conditions_are_problems() {
     for (when, expected) in [
         (json!({ "providers": ["stuff"] }), "when.providers[0]: `stuff` is not a provider"),
@@ -201,6 +395,7 @@ fn what_no_provider_can_say_of_a_caller_never_holds() {
     let keys = Offer {
         provider: name("keys"),
         principals: ["acme-1"].into_iter().collect(),
+        origins: false,
         consumers: ["acme"].into_iter().collect(),
         roles: ["reader"].into_iter().collect(),
         scopes: Possible::never(),
