@@ -47,9 +47,16 @@ impl Authority {
     /// Writes `<name>.crt`, `<name>.key` and `ca.crt` into `directory`; the certificate's only name is the SPIFFE identity
     /// `uri` (an X.509-SVID), good as client and as server.
     pub fn issue(&self, file_name: &str, uri: &str, directory: &Path) -> Result<Files> {
+        self.issue_for(file_name, &[uri], directory)
+    }
+
+    /// As [`Authority::issue`], with several names, which no X.509-SVID has.
+    pub fn issue_for(&self, file_name: &str, uris: &[&str], directory: &Path) -> Result<Files> {
         let mut params = CertificateParams::default();
         params.distinguished_name = name(file_name);
-        params.subject_alt_names = vec![SanType::URI(uri.try_into().map_err(refused)?)];
+        for uri in uris {
+            params.subject_alt_names.push(SanType::URI((*uri).try_into().map_err(refused)?));
+        }
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];

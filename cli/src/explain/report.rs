@@ -139,7 +139,7 @@ pub(super) fn json(played: &Played) -> Value {
         Action::Continue => ("continue", None),
         Action::Respond(reply) => ("respond", Some(reply)),
     };
-    let delay = (!explanation.paused.is_zero()).then(|| explanation.paused.as_millis());
+    let delay = (!explanation.paused.is_zero()).then_some(explanation.paused.as_millis());
     let action = if delay.is_some() { "delay" } else { action };
     let explained = json!({
         "request": {

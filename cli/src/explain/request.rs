@@ -81,6 +81,11 @@ impl PlayedRequest {
             self.headers.push((name.as_str().to_owned(), source.clone().into_bytes()));
             self.preparations.push(format!("{name}: {source}, written by Envoy (client.address.peerHeader)"));
         }
+        if let (Some(name), Some(peer)) = (&compiled.document.client.peer_identity_header, &self.peer) {
+            self.headers.retain(|(known, _)| known != name.as_str());
+            self.headers.push((name.as_str().to_owned(), peer.clone().into_bytes()));
+            self.preparations.push(format!("{name}: {peer}, written by Envoy (client.peerIdentityHeader)"));
+        }
         if address.trusted_hops > 0 && address.use_remote_address != Some(false) {
             match self.headers.iter_mut().rfind(|(name, _)| name == "x-forwarded-for") {
                 Some((_, value)) => value.extend(format!(", {source}").bytes()),

@@ -59,7 +59,7 @@ pub(super) fn envoy_filter(
     }
     if patches.is_empty() {
         return Err(Failure::new(
-            "nothing to patch beside the WasmPlugin: the document names no `client.address.peerHeader`, and --access-log was not asked for",
+            "nothing to patch beside the WasmPlugin: the document names neither `client.address.peerHeader` nor `client.peerIdentityHeader`, and --access-log was not asked for",
         ));
     }
     let labels = proxies.labels()?;
@@ -112,18 +112,26 @@ fn filter_patch(filter: &str, context: &str, position: Position) -> Tree {
 /// What is added to the connection manager, if anything is to be.
 fn connection_manager(compiled: &Compiled, arguments: &RenderEnvoyFilterArguments) -> Option<Value> {
     let mut fields = serde_json::Map::new();
-    if let Some(header) = &compiled.document.client.address.peer_header {
-        let mutation = json!({
+    let client = &compiled.document.client;
+    let written = [
+        (&client.address.peer_header, "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"),
+        (&client.peer_identity_header, "%DOWNSTREAM_PEER_URI_SAN%"),
+    ];
+    let mut mutations = Vec::new();
+    for (header, value) in written.into_iter().filter_map(|(header, value)| Some((header.as_ref()?, value))) {
+        mutations.push(json!({
             "append": {
                 "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-                "header": { "key": header.as_str(), "value": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%" },
+                "header": { "key": header.as_str(), "value": value },
             },
-        });
+        }));
+    }
+    if !mutations.is_empty() {
         let extension = json!({
             "name": "envoy.http.early_header_mutation.header_mutation",
             "typed_config": {
                 "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-                "mutations": [mutation],
+                "mutations": mutations,
             },
         });
         fields.insert("early_header_mutation_extensions".to_owned(), json!([extension]));

@@ -61,6 +61,12 @@ pub(super) fn wasm_plugin(
             header.as_str()
         ));
     }
+    if let Some(header) = &compiled.document.client.peer_identity_header {
+        warnings.push(format!(
+            "client.peerIdentityHeader: a WasmPlugin can't have `{}` written, and without it every request of a peer with a certificate is refused; apply beside it what `sluice render envoy-filter --beside-wasm-plugin` prints",
+            header.as_str()
+        ));
+    }
     let plugin = Tree::object([
         ("apiVersion", Some("extensions.istio.io/v1alpha1".into())),
         ("kind", Some("WasmPlugin".into())),

@@ -64,7 +64,7 @@ pub enum ErrorCode {
 
 impl Failure {
     /// All of them.
-    pub const ALL: [Failure; 23] = [
+    pub const ALL: [Failure; 24] = [
         Self::NoRule,
         Self::Missing,
         Self::IssuerMismatch,

@@ -74,6 +74,9 @@ impl PolicySection for AuthzSection {
             let when = When::compile(rule.when.as_ref(), &path.field("when"), compiler);
             When::check_offered(rule.when.as_ref(), selector, &path.field("when"), compiler);
             let Some(effect) = rule.effect(&path, compiler) else { continue };
+            if effect == Effect::Deny && rule.when.as_ref().is_some_and(|when| when.peers.is_some()) {
+                compiler.warn_of_several_peer_identities(&path.field("when").field("peers"));
+            }
             if !rule.shadow {
                 enforced.push(EffectRule {
                     position,

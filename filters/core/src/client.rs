@@ -14,6 +14,11 @@ use std::net::IpAddr;
 pub struct ClientSection {
     /// How the client's address is found. Without it: the connection's peer, as Envoy's `source.address` has it.
     pub address: AddressConfig,
+    /// A header that the Envoy configuration overwrites with `%DOWNSTREAM_PEER_URI_SAN%` before filters run
+    /// (`early_header_mutation_extensions`): all URIs of the certificate that the peer proved to hold. Envoy tells a filter the first of
+    /// them only, so that a certificate with several could dodge a rule about its second. With this header such a connection's
+    /// requests are refused, as SPIFFE (X.509-SVID §2) demands. The header alone proves nothing: it can only lead to a refusal.
+    pub peer_identity_header: Option<HeaderName>,
 }
 
 /// `client.address`: how the client's address is found.
@@ -40,6 +45,29 @@ pub struct AddressConfig {
 /// The client's address can't be told: what should say it is no address, stands twice, or is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AmbiguousAddress;
+
+/// The peer's identity can't be told: its certificate has several URIs, or the header that lists them is not written by Envoy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AmbiguousPeer;
+
+/// The peer's identity, where `first` is the first URI of its certificate and the header `list`, if there is one, has them all.
+///
+/// # Errors
+/// [`AmbiguousPeer`], where the header does not say that there is this one alone.
+pub fn only_identity(
+    first: Option<String>,
+    list: Option<&HeaderName>,
+    headers: &HeaderMap,
+) -> Result<Option<String>, AmbiguousPeer> {
+    match (first, list) {
+        (Some(first), Some(name)) if headers.single(name.as_str()) != Single::Once(first.as_bytes()) => {
+            Err(AmbiguousPeer)
+        }
+        // No SPIFFE identity holds a comma (SPIFFE-ID §2), which separates the URIs in the header.
+        (Some(first), Some(_)) if first.contains(',') => Err(AmbiguousPeer),
+        (first, _) => Ok(first),
+    }
+}
 
 // === impl AddressConfig ===
 

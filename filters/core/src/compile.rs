@@ -121,6 +121,8 @@ pub struct Compiler {
     pub seed: u64,
     /// A seed that all workers of a proxy share (the host keeps it): for keys in shared memory.
     pub shared_seed: u64,
+    /// Whether a peer whose certificate has several URIs is refused before any rule (`client.peerIdentityHeader`).
+    pub refuses_several_peer_identities: bool,
     /// Who knows the environment variables that a document refers to.
     pub variables: Variables,
 }
@@ -146,6 +148,7 @@ impl Compiler {
             challenges: Vec::new(),
             seed,
             shared_seed,
+            refuses_several_peer_identities: false,
             variables: variable::of_this_process,
         }
     }
@@ -213,6 +216,16 @@ impl Compiler {
             if !offers.iter().any(|offer| may_be(offer, Some(value))) {
                 self.problems.warn(&path, format!("`{attribute}` is never `{value}`: no caller has that"));
             }
+        }
+    }
+
+    /// Says of a rule at `path`, which excludes or denies peers, that a certificate with several URIs could dodge it.
+    pub fn warn_of_several_peer_identities(&mut self, path: &FieldPath) {
+        if !self.refuses_several_peer_identities && self.offers.is_some() {
+            self.problems.warn(
+                path,
+                "Envoy tells the first URI of a certificate only: one with several could dodge this. Name a `client.peerIdentityHeader` that Envoy writes",
+            );
         }
     }
 

@@ -1,7 +1,8 @@
 //! One request while the policies are asked: what they may see, and what has been decided so far.
 
-use crate::client::{AddressConfig, AmbiguousAddress};
+use crate::client::{self, AddressConfig, AmbiguousAddress, AmbiguousPeer};
 use crate::environment::Environment;
+use crate::header::HeaderName;
 use crate::identity::Identity;
 use crate::known::Known;
 use crate::reason::ReasonId;
@@ -21,7 +22,8 @@ pub struct Exchange<'a> {
     candidates: &'a Candidates,
     address: &'a AddressConfig,
     client_address: OnceCell<Result<Option<IpAddr>, AmbiguousAddress>>,
-    peer_identity: OnceCell<Option<String>>,
+    peer_identity_header: Option<&'a HeaderName>,
+    peer_identity: OnceCell<Result<Option<String>, AmbiguousPeer>>,
     identity: Option<Rc<Identity>>,
     decisions: RefCell<Vec<ReasonId>>,
     notes: Option<RefCell<Vec<String>>>,
@@ -32,7 +34,7 @@ pub struct Exchange<'a> {
 #[derive(Debug)]
 pub struct Facts {
     client_address: OnceCell<Result<Option<IpAddr>, AmbiguousAddress>>,
-    peer_identity: OnceCell<Option<String>>,
+    peer_identity: OnceCell<Result<Option<String>, AmbiguousPeer>>,
     identity: Option<Rc<Identity>>,
     decisions: RefCell<Vec<ReasonId>>,
     notes: Option<RefCell<Vec<String>>>,
@@ -55,6 +57,7 @@ impl<'a> Exchange<'a> {
             candidates,
             address,
             client_address: OnceCell::new(),
+            peer_identity_header: None,
             peer_identity: OnceCell::new(),
             identity: None,
             decisions: RefCell::default(),
@@ -81,6 +84,13 @@ impl<'a> Exchange<'a> {
     #[must_use]
     pub fn explained(mut self) -> Self {
         self.notes = Some(RefCell::default());
+        self
+    }
+
+    /// With the header that lists all URIs of the peer's certificate (`client.peerIdentityHeader`).
+    #[must_use]
+    pub fn with_peer_identity_header(mut self, name: Option<&'a HeaderName>) -> Self {
+        self.peer_identity_header = name;
         self
     }
 
@@ -126,9 +136,22 @@ impl<'a> Exchange<'a> {
         *self.client_address.get_or_init(|| self.address.resolve(self.request.headers(), self.environment))
     }
 
-    /// The SPIFFE identity of the connection's peer; asked of the host at most once.
+    /// The SPIFFE identity of the connection's peer; asked of the host at most once. `None` where there is none, or where it can't be
+    /// told: see [`Exchange::resolve_peer_identity`].
     pub fn peer_identity(&self) -> Option<&str> {
-        self.peer_identity.get_or_init(|| self.environment.peer_identity()).as_deref()
+        self.resolve_peer_identity().ok().flatten()
+    }
+
+    /// The SPIFFE identity of the connection's peer; asked of the host at most once.
+    ///
+    /// # Errors
+    /// [`AmbiguousPeer`], where it can't be told: no rule may take that for the absence of an identity.
+    pub fn resolve_peer_identity(&self) -> Result<Option<&str>, AmbiguousPeer> {
+        let found = self.peer_identity.get_or_init(|| {
+            let first = self.environment.peer_identity();
+            client::only_identity(first, self.peer_identity_header, self.request.headers())
+        });
+        found.as_ref().map(Option::as_deref).map_err(|ambiguous| *ambiguous)
     }
 
     /// Who is calling, once authentication has proven it.

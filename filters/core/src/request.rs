@@ -26,6 +26,8 @@ pub enum Unreadable {
     Path(Ambiguity),
     /// A client whose address can't be told, under a document that asks for it.
     ClientAddress,
+    /// A peer whose certificate has several URIs, or whose URIs Envoy does not list as the document says.
+    PeerIdentity,
 }
 
 impl Unreadable {
@@ -36,11 +38,17 @@ impl Unreadable {
             Unreadable::Host => "ambiguous_host",
             Unreadable::Path(_) => "ambiguous_path",
             Unreadable::ClientAddress => "ambiguous_client_address",
+            Unreadable::PeerIdentity => "ambiguous_peer_identity",
         }
     }
     /// All names that [`Unreadable::reason`] gives.
-    pub const REASONS: [&'static str; 4] =
-        ["malformed_method", "ambiguous_host", "ambiguous_path", "ambiguous_client_address"];
+    pub const REASONS: [&'static str; 5] = [
+        "malformed_method",
+        "ambiguous_host",
+        "ambiguous_path",
+        "ambiguous_client_address",
+        "ambiguous_peer_identity",
+    ];
 }
 
 impl fmt::Display for Unreadable {
@@ -49,6 +57,7 @@ impl fmt::Display for Unreadable {
             Unreadable::Method => out.write_str("the method is missing or malformed"),
             Unreadable::Host => out.write_str("the host is missing, repeated or malformed"),
             Unreadable::Path(ambiguity) => write!(out, "{ambiguity}"),
+            Unreadable::PeerIdentity => out.write_str("the peer's identity cannot be told"),
             Unreadable::ClientAddress => out.write_str("the client's address cannot be told"),
         }
     }

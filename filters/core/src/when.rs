@@ -295,6 +295,9 @@ impl When {
             if **not == When::default() {
                 compiler.problems.report(&path, "an empty `not` excludes everybody: this never holds");
             }
+            if not.peers.is_some() {
+                compiler.warn_of_several_peer_identities(&path.field("peers"));
+            }
             Box::new(Self::compile_within(Some(not), providers, &path, compiler))
         });
         if when.excludes_all() {

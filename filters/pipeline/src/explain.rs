@@ -137,6 +137,7 @@ impl Pipeline {
         let exchange =
             Exchange::new(&request, environment, &self.selectors, &scratch.candidates, &self.address)
                 .explained()
+                .with_peer_identity_header(self.peer_identity_header.as_ref())
                 .with_identity(notebook.identity.clone());
         notebook.client_address = exchange.client_address();
         let mut step = self.go_on(exchange, Mutations::default(), 0, &mut notebook);

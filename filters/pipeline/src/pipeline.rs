@@ -8,6 +8,7 @@ use sluice_core::compile::{Compiler, Stage};
 use sluice_core::decode;
 use sluice_core::environment::{Environment, UnixTime};
 use sluice_core::exchange::{Exchange, Facts};
+use sluice_core::header::HeaderName;
 use sluice_core::header_map::HeaderMap;
 use sluice_core::problem::{Problem, Problems};
 use sluice_core::reason::{Outcome, ReasonId, ReasonTable, Section};
@@ -34,6 +35,7 @@ pub struct Pipeline {
     pub(crate) address: AddressConfig,
     /// Whether any rule may ask for the client's address.
     asks_address: bool,
+    pub(crate) peer_identity_header: Option<HeaderName>,
     reasons: ReasonTable,
     unreadable: Vec<(&'static str, ReasonId)>,
     warnings: Vec<Problem>,
@@ -164,6 +166,7 @@ impl Pipeline {
         let mut compiler = Compiler::new(selectors, seeds.local, seeds.shared);
         compiler.variables = variables;
         compiler.now = now;
+        compiler.refuses_several_peer_identities = document.client.peer_identity_header.is_some();
         compiler.selectors.compile_definitions(&mut compiler.problems);
         let unreadable = Unreadable::REASONS
             .map(|text| (text, compiler.reason(Section::Request, Outcome::Denied, text)))
@@ -202,6 +205,7 @@ impl Pipeline {
             stages,
             selectors,
             asks_address,
+            peer_identity_header: document.client.peer_identity_header.clone(),
             address: document.client.address.clone(),
             reasons: compiler.reasons,
             unreadable,
@@ -264,7 +268,8 @@ impl Pipeline {
         };
         self.selectors.find(&request, &mut scratch.candidates);
         let exchange =
-            Exchange::new(&request, environment, &self.selectors, &scratch.candidates, &self.address);
+            Exchange::new(&request, environment, &self.selectors, &scratch.candidates, &self.address)
+                .with_peer_identity_header(self.peer_identity_header.as_ref());
         self.go_on(exchange, Mutations::default(), 0, &mut ())
     }
 
@@ -291,6 +296,7 @@ impl Pipeline {
                 self.selectors.find(&request, &mut scratch.candidates);
                 let exchange =
                     Exchange::new(&request, environment, &self.selectors, &scratch.candidates, &self.address)
+                        .with_peer_identity_header(self.peer_identity_header.as_ref())
                         .resume(facts);
                 self.go_on(exchange, mutations, position, observer)
             }
@@ -312,9 +318,11 @@ impl Pipeline {
         position: usize,
         observer: &mut impl Observer,
     ) -> Step {
-        if position == 0 && self.lacks_address(&exchange) {
+        if position == 0
+            && let Some(unreadable) = self.unreadable_caller(&exchange)
+        {
             let headers = exchange.request().headers();
-            return Step::Decided(self.refuse(Unreadable::ClientAddress, headers, exchange.environment()));
+            return Step::Decided(self.refuse(unreadable, headers, exchange.environment()));
         }
         let (verdict, position) =
             stages::run(&self.stages, position, &mut exchange, &mut mutations, observer);
@@ -372,10 +380,13 @@ impl Pipeline {
         Decided { action, mutations, decisions, summary, labels, headers: None }
     }
 
-    /// Whether the client's address is asked for and can't be told. Such a request gets to no rule: a `deny` by network would let it
-    /// pass.
-    pub(crate) fn lacks_address(&self, exchange: &Exchange<'_>) -> bool {
-        self.asks_address && exchange.resolve_client_address().is_err()
+    /// What can't be told of who calls and is asked for. Such a request gets to no rule: a `deny` by network or peer would let it pass.
+    pub(crate) fn unreadable_caller(&self, exchange: &Exchange<'_>) -> Option<Unreadable> {
+        if self.asks_address && exchange.resolve_client_address().is_err() {
+            return Some(Unreadable::ClientAddress);
+        }
+        let asks_peer = self.peer_identity_header.is_some();
+        (asks_peer && exchange.resolve_peer_identity().is_err()).then_some(Unreadable::PeerIdentity)
     }
 
     /// A request is answered: of its changes those remain that the access log shall show, and the answer names its trace.

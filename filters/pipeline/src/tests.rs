@@ -334,3 +334,37 @@ fn a_document_says_whether_the_peer_is_appended() {
     let idle = address(json!({ "useRemoteAddress": true })).err().unwrap();
     assert!(idle.contains("client.address.useRemoteAddress: does nothing without `trustedHops`"), "{idle}");
 }
+
+#[test]
+fn a_peer_with_several_identities_gets_to_no_rule() {
+    let document = json!({
+        "version": 1, "client": { "peerIdentityHeader": "x-sluice-peer-identity" },
+        "authz": { "default": "allow", "rules": [{ "name": "evil", "deny": true, "when": { "peers": "spiffe://d/evil" } }] }
+    });
+    let pipeline = pipeline(document.clone());
+    assert!(pipeline.warnings().is_empty(), "{:?}", pipeline.warnings());
+    let played = |listed: &[&str]| {
+        let headers: Vec<_> = listed.iter().map(|value| ("x-sluice-peer-identity", *value)).collect();
+        let environment = FakeEnvironment::default().with_peer_identity("spiffe://d/other");
+        let decided = pipeline.decide(&request("/", &headers), &environment);
+        let explained = pipeline.explain(&request("/", &headers), &environment, None, |_| panic!("no call"));
+        assert_eq!(status(&decided), status(&explained.decided));
+        (status(&decided), reasons(&pipeline, &decided).last().cloned().unwrap())
+    };
+    assert_eq!(played(&["spiffe://d/other"]), (None, "authz.allowed.default".to_owned()));
+    for several in [vec!["spiffe://d/other,spiffe://d/evil"], vec![], vec!["spiffe://d/evil"]] {
+        assert_eq!(
+            played(&several),
+            (Some(400), "request.ambiguous_peer_identity".to_owned()),
+            "{several:?}"
+        );
+    }
+    let mut without = document;
+    without["client"] = json!({});
+    let warnings = compile(&without).unwrap();
+    let warnings: Vec<_> = warnings.warnings().iter().map(ToString::to_string).collect();
+    assert!(
+        warnings[0].contains("authz.rules[0].when.peers") && warnings[0].contains("peerIdentityHeader"),
+        "{warnings:?}"
+    );
+}

@@ -146,6 +146,30 @@ fn the_known_peer_tells_whether_it_was_appended() {
     assert_eq!(resolve(&with_peer_header(1, None), &unreadable), Err(AmbiguousAddress));
 }
 
+#[test]
+fn a_certificate_with_several_uris_is_nobodys() {
+    let list = HeaderName::from_static("x-sluice-peer-identity");
+    let (orders, evil) = ("spiffe://d/orders", "spiffe://d/evil");
+    let both = format!("{orders},{evil}");
+    for (first, written, expected) in [
+        (None, vec![], Ok(None)),
+        (None, vec![evil], Ok(None)),
+        (Some(orders), vec![orders], Ok(Some(orders))),
+        (Some(orders), vec![both.as_str()], Err(AmbiguousPeer)),
+        (Some(both.as_str()), vec![both.as_str()], Err(AmbiguousPeer)),
+        (Some(orders), vec![], Err(AmbiguousPeer)),
+        (Some(orders), vec![""], Err(AmbiguousPeer)),
+        (Some(orders), vec![evil], Err(AmbiguousPeer)),
+        (Some(orders), vec![orders, orders], Err(AmbiguousPeer)),
+        (Some(orders), vec![orders, evil], Err(AmbiguousPeer)),
+    ] {
+        let headers = HeaderMap::from_pairs(written.iter().map(|value| (list.as_str(), *value)));
+        let found = only_identity(first.map(str::to_owned), Some(&list), &headers);
+        assert_eq!(found, expected.map(|identity| identity.map(str::to_owned)), "{first:?} {written:?}");
+        assert_eq!(only_identity(first.map(str::to_owned), None, &headers), Ok(first.map(str::to_owned)));
+    }
+}
+
 #[cfg(not(target_arch = "wasm32"))]
 proptest::proptest! {
     /// Whatever a client writes, the address is the one that the trusted proxy appended.
