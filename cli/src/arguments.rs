@@ -47,7 +47,8 @@ Examples:
   kubectl get wasmplugin sluice -o json | jq .spec.pluginConfig | sluice check -
   sluice check --module dist/sluice-headers.wasm policy.yaml
 
-Each problem is printed as FILE:LINE:COLUMN: field: what was found and what is allowed.
+Each problem is printed as FILE:LINE:COLUMN: field: what was found and what is allowed; what is allowed but may not be meant as
+FILE:LINE:COLUMN: warning: field: why. Credentials are printed as *.
 Exit status: 0 all are fine, 1 some are not, 2 a file can't be read.")]
 pub struct CheckArguments {
     /// The documents, YAML or JSON; `-` reads standard input
@@ -56,7 +57,13 @@ pub struct CheckArguments {
     /// Say also whether this module can run the documents: a `.wasm` made by `make build`
     #[arg(long, value_name = "FILE")]
     pub module: Option<PathBuf>,
-    /// Print the findings as JSON
+    /// Fail on warnings, too
+    #[arg(long)]
+    pub strict: bool,
+    /// Print all problems of a file, not the first 50
+    #[arg(long)]
+    pub all: bool,
+    /// Print the findings as JSON, all of them
     #[arg(long)]
     pub json: bool,
 }

@@ -1,7 +1,7 @@
 //! `sluice check`: what is wrong with documents, and what a document needs that is fine.
 
 use crate::arguments::CheckArguments;
-use crate::compile::{Compiled, Finding, compile, located};
+use crate::compile::{Compiled, Finding, Severity, compile, located};
 use crate::failure::Failure;
 use crate::report;
 use crate::source::{Source, read_file};
@@ -23,16 +23,32 @@ const COMMON: [&str; 3] = ["version", "client", "definitions"];
 
 /// The result for one file.
 pub struct Checked {
-    /// The file.
-    pub source: Source,
-    /// What is wrong with it; nothing if it is fine.
-    pub findings: Vec<Finding>,
-    /// What is allowed and may yet be trouble.
-    pub warnings: Vec<String>,
-    /// What the document has and needs, where it compiles.
-    pub needs: Option<Needs>,
-    /// The module that was asked about; it runs the document if there are no findings.
+    /// What came of it.
+    pub outcome: Outcome,
+    /// The module that was asked about; it runs the document if nothing is wrong.
     pub module: Option<String>,
+}
+
+/// What came of a file.
+pub enum Outcome {
+    /// It was read.
+    Read {
+        /// The file.
+        source: Source,
+        /// What is wrong with it, and what may not be meant.
+        findings: Vec<Finding>,
+        /// What is allowed and may yet be trouble, of the document as a whole.
+        remarks: Vec<String>,
+        /// What the document has and needs, where it compiles.
+        needs: Option<Needs>,
+    },
+    /// It could not be read.
+    Unread {
+        /// Its name.
+        file: String,
+        /// Why.
+        error: String,
+    },
 }
 
 /// What a document has and needs.
@@ -46,25 +62,33 @@ pub struct Needs {
     pub log: bool,
 }
 
-/// Runs the command.
+/// Runs the command. Every file gets its result, also where others can't be read.
 ///
 /// # Errors
-/// When a file can't be read.
+/// When the module can't be read.
 pub fn run(arguments: &CheckArguments, streams: &mut Streams<'_>) -> Result<Status, Failure> {
     let module = arguments.module.as_deref().map(read_module).transpose()?;
     let mut results = Vec::new();
     for file in &arguments.files {
-        results.push(check(Source::read(file, streams.input)?, module.as_ref()));
+        results.push(match Source::read(file, streams.input) {
+            Ok(source) => check(source, module.as_ref()),
+            Err(failure) => Checked::unread(file, &failure),
+        });
     }
     if arguments.json {
-        report::write_json(&results, streams.output)?;
+        report::write_json(&results, arguments.strict, streams.output)?;
     } else {
         for checked in &results {
-            report::write_text(checked, streams)?;
+            report::write_text(checked, arguments.all, streams)?;
         }
     }
-    let fine = results.iter().all(|checked| checked.findings.is_empty());
-    Ok(if fine { Status::Fine } else { Status::Wrong })
+    Ok(if results.iter().any(|checked| matches!(checked.outcome, Outcome::Unread { .. })) {
+        Status::Failed
+    } else if results.iter().all(|checked| checked.passes(arguments.strict)) {
+        Status::Fine
+    } else {
+        Status::Wrong
+    })
 }
 
 /// Reads what a module says about itself.
@@ -72,20 +96,77 @@ pub fn run(arguments: &CheckArguments, streams: &mut Streams<'_>) -> Result<Stat
 /// # Errors
 /// When it can't be read, or says nothing.
 pub fn read_module(path: &Path) -> Result<Metadata, Failure> {
-    Metadata::of(&read_file(path)?).map_err(|error| Failure::new(format!("{} {error}", path.display())))
+    let bytes = read_file(path)?;
+    if !bytes.starts_with(b"\0asm") {
+        let name = path.display();
+        return Err(Failure::new(format!(
+            "{name} is not a WebAssembly module: `--module` takes a `.wasm` made by `make build`"
+        )));
+    }
+    Metadata::of(&bytes).map_err(|error| {
+        Failure::new(format!("{} {}", path.display(), error.to_string().replace(char::is_control, " ")))
+    })
 }
 
 /// Checks one document, by itself and for `module`.
 pub fn check(source: Source, module: Option<&Metadata>) -> Checked {
     let edition = module.map(|module| module.edition.clone());
-    match compile(&source) {
-        Ok(compiled) => {
+    let outcome = match compile(&source) {
+        Ok(mut compiled) => {
             let needs = Needs::of(&compiled);
-            let findings = module.map(|module| misfits(&compiled, module)).unwrap_or_default();
-            let warnings = warnings(&needs, module);
-            Checked { source, findings, warnings, needs: Some(needs), module: edition }
+            let mut findings = std::mem::take(&mut compiled.warnings);
+            findings.extend(module.map(|module| misfits(&compiled, module)).unwrap_or_default());
+            findings.sort_by_key(|finding| finding.span.start);
+            let remarks = remarks(&needs, module);
+            Outcome::Read { source, findings, remarks, needs: Some(needs) }
         }
-        Err(findings) => Checked { source, findings, warnings: Vec::new(), needs: None, module: edition },
+        Err(findings) => Outcome::Read { source, findings, remarks: Vec::new(), needs: None },
+    };
+    Checked { outcome, module: edition }
+}
+
+impl Checked {
+    fn unread(file: &Path, failure: &Failure) -> Self {
+        let name = if file == Path::new("-") { "stdin".to_owned() } else { file.display().to_string() };
+        let error = failure.to_string();
+        // What reads a file says which.
+        let known = [format!("{name}: "), "standard input: ".to_owned()];
+        let error = known.iter().find_map(|known| error.strip_prefix(known)).unwrap_or(&error).to_owned();
+        Self { outcome: Outcome::Unread { file: name, error }, module: None }
+    }
+
+    /// Whether a proxy takes the document.
+    pub fn is_fine(&self) -> bool {
+        match &self.outcome {
+            Outcome::Read { findings, .. } => {
+                findings.iter().all(|finding| finding.severity == Severity::Warning)
+            }
+            Outcome::Unread { .. } => false,
+        }
+    }
+
+    /// Whether the check is passed; no warning passes where `strict`.
+    pub fn passes(&self, strict: bool) -> bool {
+        match &self.outcome {
+            Outcome::Read { findings, remarks, .. } if strict => findings.is_empty() && remarks.is_empty(),
+            _ => self.is_fine(),
+        }
+    }
+
+    /// What is allowed and may yet be trouble, of the document as a whole.
+    pub fn remarks(&self) -> &[String] {
+        match &self.outcome {
+            Outcome::Read { remarks, .. } => remarks,
+            Outcome::Unread { .. } => &[],
+        }
+    }
+
+    /// What the document has and needs, where it compiles.
+    pub fn needs(&self) -> Option<&Needs> {
+        match &self.outcome {
+            Outcome::Read { needs, .. } => needs.as_ref(),
+            Outcome::Unread { .. } => None,
+        }
     }
 }
 
@@ -145,7 +226,7 @@ pub fn misfits(compiled: &Compiled, module: &Metadata) -> Vec<Finding> {
         );
         problems.push(Problem { path: FieldPath::root().field("telemetry"), message, suggestion: None });
     }
-    located(&compiled.node, problems)
+    located(&compiled.node, problems, Vec::new())
 }
 
 /// What will be trouble with so many bytes of JSON in a cluster, if any.
@@ -168,15 +249,15 @@ pub(crate) fn size_warning(size: usize) -> Option<String> {
     ))
 }
 
-fn warnings(needs: &Needs, module: Option<&Metadata>) -> Vec<String> {
-    let mut warnings = Vec::new();
-    warnings.extend(size_warning(needs.size));
+fn remarks(needs: &Needs, module: Option<&Metadata>) -> Vec<String> {
+    let mut remarks = Vec::new();
+    remarks.extend(size_warning(needs.size));
     let release = env!("CARGO_PKG_VERSION");
     if let Some(module) = module.filter(|module| module.version != release) {
-        warnings.push(format!(
+        remarks.push(format!(
             "the module is of release {}, this command of {release}: they may read the document differently",
             module.version
         ));
     }
-    warnings
+    remarks
 }

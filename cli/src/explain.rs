@@ -9,7 +9,10 @@ use crate::arguments::ExplainArguments;
 use crate::compile::{Compiled, compile};
 use crate::failure::Failure;
 use crate::source::Source;
-use crate::{Status, Streams, report::write_findings};
+use crate::{
+    Status, Streams,
+    report::{Manner, write_findings},
+};
 use redact::Secrets;
 use request::PlayedRequest;
 use sluice_core::environment::UnixTime;
@@ -42,10 +45,11 @@ pub fn run(arguments: &ExplainArguments, streams: &mut Streams<'_>) -> Result<St
     let compiled = match compile(&source) {
         Ok(compiled) => compiled,
         Err(findings) => {
-            write_findings(&source, &findings, streams.errors)?;
+            write_findings(&source, &findings, Manner::of_errors(streams), streams.errors)?;
             return Ok(Status::Wrong);
         }
     };
+    write_findings(&source, &compiled.warnings, Manner::of_errors(streams), streams.errors)?;
     let played = play(&compiled, arguments)?;
     if arguments.json {
         writeln!(streams.output, "{:#}", report::json(&played))?;

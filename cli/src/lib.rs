@@ -9,10 +9,12 @@ pub mod check;
 pub mod compile;
 pub mod explain;
 pub mod failure;
+mod foreign;
 pub mod node;
 pub mod render;
 mod report;
 pub mod schema;
+pub mod secrets;
 pub mod source;
 pub mod structure;
 pub mod text;
@@ -30,6 +32,17 @@ pub struct Streams<'s> {
     pub output: &'s mut dyn Write,
     /// What keeps a command from giving a result.
     pub errors: &'s mut dyn Write,
+    /// Whether each of the two is a terminal that shows colours.
+    pub colours: Colours,
+}
+
+/// Where colours are shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Colours {
+    /// On the output.
+    pub output: bool,
+    /// On the error output.
+    pub errors: bool,
 }
 
 /// How a command ended.
@@ -66,10 +79,12 @@ pub fn run(arguments: &Arguments, streams: &mut Streams<'_>) -> Status {
     };
     let result = result.and_then(|status| Ok(streams.output.flush().map(|()| status)?));
     result.unwrap_or_else(|failure| {
-        if !failure.is_unheard() {
-            // Where not even this can be written, the exit status says it.
-            let _ = writeln!(streams.errors, "sluice: {failure}");
+        if failure.is_unheard() {
+            // Whoever read the output has seen enough, as `head` does.
+            return Status::Fine;
         }
+        // Where not even this can be written, the exit status says it.
+        let _ = writeln!(streams.errors, "sluice: {failure}");
         Status::Failed
     })
 }

@@ -2,6 +2,7 @@
 
 use crate::text::{Position, Span};
 use sluice_core::problem::{FieldPath, Segment};
+use std::collections::HashSet;
 
 /// A value and where it stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,6 +103,22 @@ impl Node {
             (Value::List(_), None) => Span::at(self.span.start),
             _ => self.span,
         }
+    }
+
+    /// The same with every field once in its object: the first of its name.
+    #[must_use]
+    pub fn without_repeated(&self) -> Self {
+        let value = match &self.value {
+            Value::List(elements) => Value::List(elements.iter().map(Self::without_repeated).collect()),
+            Value::Object(entries) => {
+                let mut known = HashSet::new();
+                let firsts = entries.iter().filter(|entry| known.insert(entry.key.as_str()));
+                let once = |entry: &Entry| Entry { value: entry.value.without_repeated(), ..entry.clone() };
+                Value::Object(firsts.map(once).collect())
+            }
+            other => other.clone(),
+        };
+        Self { span: self.span, value }
     }
 
     /// The document as JSON text, its fields in the order of the file.

@@ -11,7 +11,7 @@ use crate::arguments::{Format, RenderTarget};
 use crate::check::{self, misfits, size_warning};
 use crate::compile::{Compiled, Finding, compile};
 use crate::failure::Failure;
-use crate::report;
+use crate::report::{self, Manner};
 use crate::source::Source;
 use crate::{Status, Streams};
 use std::path::Path;
@@ -29,10 +29,11 @@ pub fn run(target: &RenderTarget, streams: &mut Streams<'_>) -> Result<Status, F
     let compiled = match checked {
         Ok(compiled) => compiled,
         Err(findings) => {
-            report::write_findings(&source, &findings, streams.errors)?;
+            report::write_findings(&source, &findings, Manner::of_errors(streams), streams.errors)?;
             return Ok(Status::Wrong);
         }
     };
+    report::write_findings(&source, &compiled.warnings, Manner::of_errors(streams), streams.errors)?;
     let (rendered, warnings) = match target {
         RenderTarget::Envoy(arguments) => (envoy::envoy(&compiled, arguments)?, Vec::new()),
         RenderTarget::WasmPlugin(arguments) => {

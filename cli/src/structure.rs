@@ -1,52 +1,165 @@
 //! From a [`Node`] to the document's types, with more than one error at a time.
 //!
-//! Serde stops at the first thing that does not fit. To tell a user all of them in one go, what did not fit is taken out and the rest
-//! tried again, until it fits or nothing is left.
+//! Serde stops at the first value that does not fit, in each object. To tell a user all of them in one go, what did not fit is taken
+//! out and the rest tried again, until it fits or nothing is left. A number where text is wanted is put right instead: nothing else is
+//! to be lost for its quotes.
 
 use crate::node::{Entry, Node, Value};
 use serde::de::DeserializeOwned;
 use sluice_core::decode;
 use sluice_core::problem::{FieldPath, Problem, Segment};
+use std::cmp::Ordering;
+use std::collections::HashSet;
 
-/// Nobody reads more at a time, and each costs a pass.
-const LIMIT: usize = 50;
+/// How often the rest is tried again: nobody has so many wrong values in one object.
+const PASSES: usize = 200;
+
+/// What keeps a document from being read, and what could be read all the same.
+#[derive(Debug)]
+pub struct Misfits<T> {
+    /// Every field that does not fit the document's shape, in the order of the file.
+    pub problems: Vec<Problem>,
+    /// The document without what did not fit.
+    pub rest: Option<T>,
+    /// What is not in it.
+    pub removed: Vec<FieldPath>,
+}
 
 /// Reads a document as a `T`.
 ///
 /// # Errors
-/// Every field that does not fit the document's shape, in the order of the file.
-pub fn decode<T: DeserializeOwned>(document: &Node) -> Result<T, Vec<Problem>> {
-    let mut rest = document.clone();
-    let mut removed: Vec<FieldPath> = Vec::new();
-    let mut problems: Vec<Problem> = Vec::new();
-    while problems.len() < LIMIT {
-        let mut problem = match decode::from_json::<T>(rest.to_json().as_bytes()) {
-            Ok(decoded) if problems.is_empty() => return Ok(decoded),
-            Ok(_) => break,
-            Err(problem) => problem,
-        };
-        let found = existing(&rest, problem.path.segments()).to_vec();
-        let place = original_path(document, &rest, &found);
-        problem.message = plain(problem.message);
-        let missing = missing_field(&problem.message).map(str::to_owned);
-        let beyond = problem.path.segments().get(found.len()..).unwrap_or_default();
-        problem.path = place.segments().iter().chain(beyond).cloned().collect();
-        // What was meant by a misspelled name is not missing.
-        if let (Some(meant), Some((_, parents))) = (&problem.suggestion, place.segments().split_last()) {
-            removed.push(parents.iter().cloned().collect::<FieldPath>().field(meant));
-        }
-        if !is_consequence(&problem.path, missing.as_deref(), &removed) {
-            problems.push(problem);
-        }
-        match missing {
-            // Without it nothing else could be told about the document.
-            Some(field) if found.is_empty() && field == "version" => stand_in(&mut rest, field),
-            _ if remove(&mut rest, &found) => removed.push(place),
-            _ => break,
+/// What does not fit.
+pub fn decode<T: DeserializeOwned>(document: &Node) -> Result<T, Misfits<T>> {
+    let json = document.to_json();
+    // The very words of the module, which stops at the first problem.
+    let first = match decode::from_json::<T>(json.as_bytes()) {
+        Ok(read) => return Ok(read),
+        Err(first) => first,
+    };
+    let mut pass = Pass { document, rest: document.clone(), removed: Vec::new(), problems: Vec::new() };
+    let mut read = None;
+    for _ in 0..PASSES {
+        match decode::all_from_json::<T>(pass.rest.to_json().as_bytes()) {
+            Ok(rest) => {
+                read = Some(rest);
+                break;
+            }
+            Err(misfits) => {
+                if !pass.goes_on(misfits) {
+                    break;
+                }
+            }
         }
     }
+    let Pass { removed, mut problems, .. } = pass;
+    if problems.is_empty() {
+        problems.push(first);
+    }
+    // What is wrong with text that should stand in quotes may be different once it does.
+    let unquoted: HashSet<FieldPath> =
+        problems.iter().filter(|problem| is_unquoted(problem)).map(|problem| problem.path.clone()).collect();
+    problems.retain(|problem| is_unquoted(problem) || !unquoted.contains(&problem.path));
     problems.sort_by_key(|problem| document.locate(&problem.path, false).start);
-    Err(problems)
+    Err(Misfits { problems, rest: read, removed })
+}
+
+/// Whether a number, `true` or `false` stands where text is wanted.
+fn is_unquoted(problem: &Problem) -> bool {
+    problem.message.ends_with("; put it in quotes")
+}
+
+/// A document that is tried again and again.
+struct Pass<'n> {
+    document: &'n Node,
+    /// Without what did not fit so far.
+    rest: Node,
+    removed: Vec<FieldPath>,
+    problems: Vec<Problem>,
+}
+
+/// Something that does not fit: what is wrong with it in words of the whole document, and where it stands in the rest.
+struct Misfit {
+    problem: Problem,
+    place: FieldPath,
+    found: Vec<Segment>,
+    missing: Option<String>,
+}
+
+impl Pass<'_> {
+    /// Takes in what did not fit, and puts the rest in order for another try; false if that is not possible.
+    fn goes_on(&mut self, misfits: Vec<Problem>) -> bool {
+        let mut misfits: Vec<Misfit> = misfits.into_iter().map(|problem| self.misfit(problem)).collect();
+        for misfit in &misfits {
+            // What was meant by a misspelt name is not missing.
+            if let (Some(meant), Some((_, parents))) =
+                (&misfit.problem.suggestion, misfit.place.segments().split_last())
+            {
+                self.removed.push(parents.iter().cloned().collect::<FieldPath>().field(meant));
+            }
+        }
+        // Something is wrong within these, or was.
+        let around: HashSet<&[Segment]> = self
+            .removed
+            .iter()
+            .chain(misfits.iter().map(|misfit| &misfit.place))
+            .flat_map(|path| (0..path.segments().len()).filter_map(|length| path.segments().get(..length)))
+            .collect();
+        let removed: HashSet<&FieldPath> = self.removed.iter().collect();
+        // Whether a problem may only be there because something that it is about is out of the way: a field that is missing, a list
+        // that is empty.
+        let follows = |misfit: &Misfit| match &misfit.missing {
+            Some(field) => removed.contains(&misfit.problem.path.field(field)),
+            None => around.contains(misfit.problem.path.segments()),
+        };
+        let consequences: Vec<bool> = misfits.iter().map(follows).collect();
+        // What follows from something else may be right once that is out of the way.
+        if consequences.iter().any(|follows| !follows) {
+            let mut consequences = consequences.iter();
+            misfits.retain(|_| consequences.next() == Some(&false));
+            self.problems.extend(misfits.iter().map(|misfit| misfit.problem.clone()));
+        }
+        // Those behind first, so that places stay right.
+        misfits.sort_by(|left, right| backwards(&left.found, &right.found));
+        let mut changed = false;
+        for Misfit { problem, place, found, missing } in misfits {
+            changed |= match missing {
+                // Without it nothing else could be told about the document.
+                Some(field) if found.is_empty() && field == "version" => stand_in(&mut self.rest, field),
+                _ if is_unquoted(&problem) => quote(&mut self.rest, &found),
+                _ => {
+                    let removed = remove(&mut self.rest, &found);
+                    self.removed.push(place);
+                    removed
+                }
+            };
+        }
+        changed
+    }
+
+    fn misfit(&self, mut problem: Problem) -> Misfit {
+        let found = existing(&self.rest, problem.path.segments()).to_vec();
+        let place = original_path(self.document, &self.rest, &found);
+        let beyond = problem.path.segments().get(found.len()..).unwrap_or_default();
+        problem.path = place.segments().iter().chain(beyond).cloned().collect();
+        let missing = missing_field(&problem.message).map(str::to_owned);
+        Misfit { problem, place, found, missing }
+    }
+}
+
+/// Of two places in a document the one that is to be changed first.
+fn backwards(left: &[Segment], right: &[Segment]) -> Ordering {
+    for (left, right) in left.iter().zip(right) {
+        let order = match (left, right) {
+            (Segment::Index(left), Segment::Index(right)) => right.cmp(left),
+            (Segment::Field(left), Segment::Field(right)) => right.cmp(left),
+            (Segment::Field(_), Segment::Index(_)) => Ordering::Less,
+            (Segment::Index(_), Segment::Field(_)) => Ordering::Greater,
+        };
+        if order != Ordering::Equal {
+            return order;
+        }
+    }
+    right.len().cmp(&left.len())
 }
 
 /// As much of `path` as exists in `node`.
@@ -81,9 +194,11 @@ fn original_path(document: &Node, rest: &Node, path: &[Segment]) -> FieldPath {
                 original.get(key)
             }
             Segment::Index(_) => {
-                let position = original.elements().iter().position(|element| element.span == next.span);
-                result = result.index(position.unwrap_or_default());
-                original.elements().get(position.unwrap_or_default())
+                // Elements stand in the order of the file.
+                let elements = original.elements();
+                let position = elements.partition_point(|element| element.span.start < next.span.start);
+                result = result.index(position);
+                elements.get(position)
             }
         };
         let Some(found) = found else { break };
@@ -92,69 +207,41 @@ fn original_path(document: &Node, rest: &Node, path: &[Segment]) -> FieldPath {
     result
 }
 
-/// Serde speaks of its data model and of Rust's types, users of documents speak of lists, objects and ranges.
-fn plain(message: String) -> String {
-    const FOUND: [(&str, &str); 3] = [
-        ("invalid type: map", "invalid type: an object"),
-        ("invalid type: sequence", "invalid type: a list"),
-        ("invalid type: null", "invalid type: nothing (null)"),
-    ];
-    const EXPECTED: [(&str, &str); 8] = [
-        ("u8", "a whole number from 0 to 255"),
-        ("u16", "a whole number from 0 to 65535"),
-        ("u32", "a whole number from 0 to 4294967295"),
-        ("u64", "a whole number, 0 or more"),
-        ("usize", "a whole number, 0 or more"),
-        ("f64", "a number"),
-        ("a sequence", "a list"),
-        ("a map", "an object"),
-    ];
-    let Some((found, expected)) = message.rsplit_once(", expected ") else { return message };
-    let as_told = |table: &[(&str, &str)], text: &str| {
-        table.iter().find(|(told, _)| *told == text).map(|(_, plain)| (*plain).to_owned())
-    };
-    let found = as_told(&FOUND, found).unwrap_or_else(|| found.to_owned());
-    let expected = match expected.strip_prefix("struct ") {
-        Some(_) => "an object".to_owned(),
-        None => as_told(&EXPECTED, expected).unwrap_or_else(|| expected.to_owned()),
-    };
-    format!("{found}, expected {expected}")
-}
-
 /// The name in serde's "missing field `name`".
 fn missing_field(message: &str) -> Option<&str> {
     message.strip_prefix("missing field `")?.strip_suffix('`')
 }
 
-/// Whether a problem may only be there because something that it is about has been taken out: a field that is missing now, a list
-/// that is empty now.
-fn is_consequence(path: &FieldPath, missing: Option<&str>, removed: &[FieldPath]) -> bool {
-    match missing {
-        Some(field) => removed.contains(&path.field(field)),
-        None => removed.iter().any(|removed| {
-            removed.segments().len() > path.segments().len()
-                && removed.segments().starts_with(path.segments())
-        }),
+/// Makes text of the thing at `path`, as if it stood in quotes.
+fn quote(document: &mut Node, path: &[Segment]) -> bool {
+    let Some(node) = at(document, path) else { return false };
+    let text = match &node.value {
+        Value::Number(number) => number.to_string(),
+        Value::Boolean(flag) => flag.to_string(),
+        _ => return false,
+    };
+    node.value = Value::Text(text);
+    true
+}
+
+fn at<'n>(document: &'n mut Node, path: &[Segment]) -> Option<&'n mut Node> {
+    let mut node = document;
+    for segment in path {
+        node = match (segment, &mut node.value) {
+            (Segment::Field(key), Value::Object(entries)) => {
+                entries.iter_mut().find(|entry| entry.key == *key).map(|entry| &mut entry.value)?
+            }
+            (Segment::Index(position), Value::List(elements)) => elements.get_mut(*position)?,
+            _ => return None,
+        };
     }
+    Some(node)
 }
 
 /// Takes out the thing at `path`; false for the document itself.
 fn remove(document: &mut Node, path: &[Segment]) -> bool {
     let Some((last, parents)) = path.split_last() else { return false };
-    let mut node = document;
-    for segment in parents {
-        let next = match (segment, &mut node.value) {
-            (Segment::Field(key), Value::Object(entries)) => {
-                entries.iter_mut().find(|entry| entry.key == *key).map(|entry| &mut entry.value)
-            }
-            (Segment::Index(position), Value::List(elements)) => elements.get_mut(*position),
-            _ => None,
-        };
-        match next {
-            Some(next) => node = next,
-            None => return false,
-        }
-    }
+    let Some(node) = at(document, parents) else { return false };
     match (last, &mut node.value) {
         (Segment::Field(key), Value::Object(entries)) => {
             let before = entries.len();
@@ -170,12 +257,12 @@ fn remove(document: &mut Node, path: &[Segment]) -> bool {
 }
 
 /// Puts a `1` in the place of a field that the document lacks.
-fn stand_in(document: &mut Node, field: String) {
+fn stand_in(document: &mut Node, field: String) -> bool {
     let span = document.span;
-    if let Value::Object(entries) = &mut document.value {
-        let value = Node { span, value: Value::Number(1.into()) };
-        entries.push(Entry { key: field, key_span: span, value });
-    }
+    let Value::Object(entries) = &mut document.value else { return false };
+    let value = Node { span, value: Value::Number(1.into()) };
+    entries.push(Entry { key: field, key_span: span, value });
+    true
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ fn a_wrong_command_line_ends_with_2_and_says_what_to_do() {
         (&["chek", "x"], "check"),
         (&["check"], "FILE"),
         (&["check", "no-such-file.yaml"], "no-such-file.yaml: No such file"),
-        (&["check", "-", "--module", "Cargo.toml"], "is not a whole WebAssembly module"),
+        (&["check", "-", "--module", "Cargo.toml"], "Cargo.toml is not a WebAssembly module"),
         (&["explain", "-"], "--path"),
         (&["explain", "-", "--path", "/", "--header", "nothing"], "`name: value`"),
         (&["explain", "-", "--path", "/", "--header", ":path: /x"], "--method, --path, --host"),
@@ -176,6 +176,132 @@ authn:
 
     let ran = run(&arguments[..arguments.len() - 1], document);
     assert!(ran.output.contains("not known here: the variable SLUICE_TEST_SECRET;"), "{}", ran.output);
+}
+
+#[test]
+fn every_file_gets_its_result_also_beside_one_that_can_not_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.yaml"), GOOD).unwrap();
+    std::fs::write(folder.path().join("b.yaml"), "version: 1\nauthx: {}\n").unwrap();
+    let files = ["a.yaml", "missing.yaml", "b.yaml"];
+    let ran = sluice(&["check", files[0], files[1], files[2]], "", folder.path());
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.output.contains("a.yaml: fine") && ran.output.contains("b.yaml:2:1: authx"),
+        "{}",
+        ran.output
+    );
+    assert!(ran.errors.starts_with("sluice: missing.yaml: No such file"), "{}", ran.errors);
+
+    let ran = sluice(&["check", "--json", files[0], files[1], files[2]], "", folder.path());
+    assert_eq!(ran.code, 2);
+    let report: Value = serde_json::from_str(&ran.output).unwrap();
+    let oks: Vec<_> = report["files"].as_array().unwrap().iter().map(|file| file["ok"].as_bool()).collect();
+    assert_eq!(oks, [Some(true), Some(false), Some(false)]);
+    assert!(report["files"][1]["error"].as_str().unwrap().starts_with("No such file"), "{report:#}");
+    assert_eq!(report["files"][0]["error"], Value::Null);
+}
+
+#[test]
+fn how_many_problems_are_not_shown_is_told() {
+    let document =
+        format!("version: 1\nauthz:\n  rules:\n{}", "    - { nme: a, allow: true }\n".repeat(3000));
+    let ran = run(&["check", "-"], &document);
+    assert_eq!(ran.code, 1);
+    assert_eq!(ran.output.matches("unknown field `nme`").count(), 50);
+    assert!(
+        ran.output.ends_with("stdin: … and 2950 more errors; `sluice check --all` shows them\n"),
+        "{}",
+        ran.output
+    );
+    assert_eq!(run(&["check", "--all", "-"], &document).output.matches("unknown field `nme`").count(), 3000);
+    let report: Value = serde_json::from_str(&run(&["check", "--json", "-"], &document).output).unwrap();
+    assert_eq!(report["files"][0]["problems"].as_array().unwrap().len(), 3000);
+    // The same for what is found once all has the right form.
+    let document = format!(
+        "version: 1\nauthz:\n  rules:\n{}",
+        (0..60).map(|number| format!("    - {{ name: r{number} }}\n")).collect::<String>()
+    );
+    let ran = run(&["check", "-"], &document);
+    assert!(
+        ran.output.ends_with("stdin: … and 10 more errors; `sluice check --all` shows them\n"),
+        "{}",
+        ran.output
+    );
+}
+
+#[test]
+fn a_number_without_quotes_hides_nothing() {
+    let ran = run(
+        &["check", "-"],
+        "version: 1\nauthn:\n  providers:\n    - { name: 7, forwarded: { peers: [\"spiffe://a/b\"], principal: x-user } }\n  rules:\n    - { name: a, require: { any: [b] } }\nauthz:\n  rules:\n    - { name: x, allow: true, match: { use: nothing } }\n",
+    );
+    assert_eq!(ran.code, 1);
+    for part in [
+        "authn.providers[0].name: a number where text is expected; put it in quotes",
+        "`b` is not a provider",
+        "`nothing` is not a match",
+    ] {
+        assert!(ran.output.contains(part), "{part}: {}", ran.output);
+    }
+    // What is wrong with one section hides nothing of the others.
+    let ran = run(
+        &["check", "-"],
+        "version: 1\nauthz:\n  rules:\n    - { name: x, alow: true }\n    - { name: y }\nfault:\n  rules:\n    - { name: z }\n",
+    );
+    assert!(
+        ran.output.contains("alow") && ran.output.contains("fault.rules[0]: does nothing"),
+        "{}",
+        ran.output
+    );
+    assert!(!ran.output.contains("says neither"), "{}", ran.output);
+    // Nor what a YAML reader stumbles over.
+    let ran = run(&["check", "-"], "version: 1\nversion: 1\nauthx: {}\n");
+    assert!(
+        ran.output.contains("stands twice") && ran.output.contains("unknown field `authx`"),
+        "{}",
+        ran.output
+    );
+}
+
+#[test]
+fn whoever_has_read_enough_is_no_failure() {
+    use std::process::{Command, Stdio};
+    for arguments in [
+        &["schema"][..],
+        &["render", "envoy", "../docs/examples/partners.yaml", "--module", "sluice.wasm"],
+        &["check", "../docs/examples/partners.yaml"],
+        &["explain", "../docs/examples/partners.yaml", "--path", "/", "--json"],
+    ] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_sluice"))
+            .args(arguments)
+            .current_dir(HERE)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let ended = child.wait_with_output().unwrap();
+        assert_eq!(
+            (ended.status.code(), String::from_utf8_lossy(&ended.stderr).as_ref()),
+            (Some(0), ""),
+            "{arguments:?}"
+        );
+    }
+}
+
+#[test]
+fn nothing_is_coloured_in_a_pipe() {
+    for arguments in [&["check", "-"][..], &["check", "--help"], &["explain", "-", "--path", "/"]] {
+        let ran = run(arguments, GOOD);
+        assert!(!ran.output.contains('\u{1b}') && !ran.errors.contains('\u{1b}'), "{arguments:?}");
+    }
+    let ran = sluice_with(&[("CLICOLOR_FORCE", "1")], &["check", "-"], GOOD, Path::new(HERE));
+    assert!(ran.output.contains("\u{1b}["), "{}", ran.output);
+    let ran =
+        sluice_with(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], &["check", "-"], GOOD, Path::new(HERE));
+    assert!(!ran.output.contains('\u{1b}'), "{}", ran.output);
 }
 
 #[test]

@@ -9,7 +9,12 @@ fn render(document: &str, options: &[&str]) -> (Status, String, String) {
     let arguments = ["sluice", "render", "envoy", "-", "--module", "/etc/envoy/sluice.wasm"];
     let arguments = Arguments::parse_from(arguments.iter().chain(options));
     let (mut output, mut errors) = (Vec::new(), Vec::new());
-    let mut streams = Streams { input: &mut document.as_bytes(), output: &mut output, errors: &mut errors };
+    let mut streams = Streams {
+        input: &mut document.as_bytes(),
+        output: &mut output,
+        errors: &mut errors,
+        colours: crate::Colours::default(),
+    };
     let status = crate::run(&arguments, &mut streams);
     (status, String::from_utf8(output).unwrap(), String::from_utf8(errors).unwrap())
 }

@@ -89,7 +89,7 @@ fn vm_config(compiled: &Compiled) -> Option<Tree> {
 pub(super) fn inexact(node: &Node) -> Vec<Finding> {
     let mut problems = Vec::new();
     look(node, &FieldPath::root(), &mut problems);
-    located(node, problems)
+    located(node, problems, Vec::new())
 }
 
 fn look(node: &Node, path: &FieldPath, problems: &mut Vec<Problem>) {

@@ -1,6 +1,6 @@
 use super::{DEPTH_LIMIT, Unreadable, VALUE_LIMIT, scalar};
 use crate::node::{Entry, Node, Value};
-use crate::text::Span;
+use crate::text::{Position, Span};
 use saphyr_parser::{Event, ScalarStyle};
 use sluice_core::problem::{FieldPath, Segment};
 use std::collections::HashMap;
@@ -78,8 +78,30 @@ impl Builder {
         ControlFlow::Continue(())
     }
 
-    pub(super) fn finish(self) -> Result<Node, Vec<Unreadable>> {
-        if self.problems.is_empty() { Ok(self.root.unwrap_or_else(Node::empty)) } else { Err(self.problems) }
+    /// What has been read, with everything closed that is still open, and what is wrong with it.
+    pub(super) fn finish(mut self, end: Position) -> (Node, Vec<Unreadable>) {
+        while let Some(open) = self.open.pop() {
+            let node = match open {
+                Open::List { start, elements } => Node {
+                    span: Span { start: start.start, end: end.max(start.start) },
+                    value: Value::List(elements),
+                },
+                Open::Object { start, mut entries, key, .. } => {
+                    entries.extend(key.map(|(key, key_span)| Entry {
+                        key,
+                        key_span,
+                        value: Node { span: Span::at(key_span.end), value: Value::Null },
+                    }));
+                    Node {
+                        span: Span { start: start.start, end: end.max(start.start) },
+                        value: Value::Object(entries),
+                    }
+                }
+            };
+            // The limit on values has been seen to before.
+            let _ = self.place(node);
+        }
+        (self.root.unwrap_or_else(Node::empty), self.problems)
     }
 
     fn refuse_decoration(&mut self, span: Span, anchor: usize, tagged: bool) {
@@ -96,7 +118,7 @@ impl Builder {
 
     fn begin(&mut self, open: Open, span: Span) -> ControlFlow<()> {
         if matches!(self.open.last(), Some(Open::Object { key: None, .. })) {
-            self.report(span, "a key must be a string, not a list or an object");
+            self.report(span, "a key must be text, not a list or an object");
             return ControlFlow::Break(());
         }
         if self.open.len() >= DEPTH_LIMIT {
@@ -132,7 +154,7 @@ impl Builder {
         if plain && text == "<<" {
             self.report(span, NO_ANCHORS);
         } else if plain && !text.is_empty() && !matches!(scalar::resolve(text), Ok(Value::Text(_))) {
-            self.report(span, format!("a key must be a string: write \"{text}\" in quotes"));
+            self.report(span, format!("a key must be text: write \"{text}\" in quotes"));
         }
         if let Some(first) = first {
             let (line, column) = (first.start.line, first.start.column);
@@ -166,7 +188,7 @@ impl Builder {
     }
 
     /// The field that is being read.
-    fn path(&self) -> FieldPath {
+    pub(super) fn path(&self) -> FieldPath {
         self.open
             .iter()
             .filter_map(|open| match open {

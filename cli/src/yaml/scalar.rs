@@ -14,8 +14,9 @@ pub(super) fn resolve(text: &str) -> Result<Value, String> {
         "false" | "False" | "FALSE" => return Ok(Value::Boolean(false)),
         _ => {}
     }
+    // Which one is not repeated: it may be a secret.
     let too_large =
-        || format!("{text} is a number beyond what JSON can carry; if it is meant as text, put it in quotes");
+        || "a number beyond what JSON can carry; if it is meant as text, put it in quotes".to_owned();
     if let Some(integer) = integer(text) {
         return integer.map(Value::Number).ok_or_else(too_large);
     }

@@ -44,7 +44,7 @@ impl Rule {
     fn matches(&self, kind: &'static str, exchange: &Exchange<'_>) -> bool {
         let name = &self.name;
         if !exchange.matches(self.selector) {
-            exchange.note(|| format!("{kind} rule `{name}`: its `match` is about other requests"));
+            exchange.note(|| format!("{kind} rule `{name}`: {}", exchange.unmatched(self.selector)));
             return false;
         }
         if let Some(key) = self.when.unmet(exchange) {

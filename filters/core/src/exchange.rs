@@ -203,11 +203,21 @@ impl<'a> Exchange<'a> {
         self.decisions.borrow_mut().push(reason);
     }
 
-    /// Tells `sluice explain` what was looked at and why it was decided so; costs nothing in a proxy. Never note a credential.
+    /// Tells `sluice explain` what was looked at and why it was decided so; without the feature `explain`, as in the module, it is
+    /// nothing. Never note a credential.
     pub fn note(&self, text: impl FnOnce() -> String) {
-        if let Some(notes) = &self.notes {
+        if cfg!(feature = "explain")
+            && let Some(notes) = &self.notes
+        {
             notes.borrow_mut().push(text());
         }
+    }
+
+    /// For a note: which key of a rule's `match` the request does not fit.
+    pub fn unmatched(&self, selector: SelectorId) -> String {
+        self.selectors
+            .unmatched(selector, self.candidates, self)
+            .unwrap_or_else(|| "its `match` is about other requests".to_owned())
     }
 
     /// The decisions since the last call.

@@ -52,9 +52,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
                     values.push(value);
                 }
                 if values.is_empty() {
-                    return Err(de::Error::custom(
-                        "an empty list matches nothing; leave the field out to match everything",
-                    ));
+                    return Err(de::Error::custom("an empty list; write at least one value"));
                 }
                 Ok(OneOrMany(values))
             }
@@ -208,11 +206,10 @@ impl<'de, K: Deserialize<'de> + PartialEq + Hash + fmt::Display, V: Deserialize<
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut entries = OrderedMap::default();
-                while let Some(key) = map.next_key::<K>()? {
+                while let Some((key, value)) = map.next_entry::<K, V>()? {
                     if entries.position(&key).is_some() {
                         return Err(de::Error::custom(format!("`{key}` stands twice")));
                     }
-                    let value = map.next_value()?;
                     entries.push(key, value);
                 }
                 Ok(entries)
@@ -252,7 +249,7 @@ mod tests {
 
     #[test]
     fn an_empty_list_is_an_error() {
-        assert!(from_json::<OneOrMany<String>>(b"[]").unwrap_err().message.contains("matches nothing"));
+        assert!(from_json::<OneOrMany<String>>(b"[]").unwrap_err().message.contains("at least one value"));
     }
 
     #[test]

@@ -55,11 +55,11 @@ impl Stage for FaultPolicy {
     fn decide(&self, exchange: &mut Exchange<'_>, _: &mut Mutations) -> Verdict {
         for rule in &self.rules {
             if !exchange.matches(rule.selector) {
-                exchange.note(|| format!("rule `{}`: `match` does not hold", rule.name));
+                exchange.note(|| format!("rule `{}`: {}", rule.name, exchange.unmatched(rule.selector)));
                 continue;
             }
-            if !rule.when.holds(exchange) {
-                exchange.note(|| format!("rule `{}`: `when` does not hold", rule.name));
+            if let Some(key) = rule.when.unmet(exchange) {
+                exchange.note(|| format!("rule `{}`: the caller does not meet `when.{key}`", rule.name));
                 continue;
             }
             let verdict = rule.draw(exchange);

@@ -154,7 +154,7 @@ impl Rule {
     pub(crate) fn applies(&self, exchange: &Exchange<'_>) -> bool {
         let name = &self.name;
         if !exchange.matches(self.selector) {
-            exchange.note(|| format!("rule `{name}`: its `match` is about other requests"));
+            exchange.note(|| format!("rule `{name}`: {}", exchange.unmatched(self.selector)));
             return false;
         }
         if let Some(key) = self.when.unmet(exchange) {

@@ -537,7 +537,7 @@ fn rules_that_could_not_hold_are_problems() {
     for (rule, expected) in [
         (json!({ "name": "a" }), "missing field `limit`"),
         (json!({ "name": "a", "limit": "0/s" }), "allows nothing"),
-        (json!({ "name": "a", "limit": "1/s", "scope": "global" }), "unknown variant `global`"),
+        (json!({ "name": "a", "limit": "1/s", "scope": "global" }), "unknown value `global`"),
         (json!({ "name": "a", "limit": "1/s", "burst": 0 }), "rateLimit.rules[0].burst: is 0"),
         (
             json!({ "name": "a", "limit": "9/s", "burst": 3, "cost": 4 }),

@@ -31,10 +31,10 @@ fn an_empty_section_traces_and_publishes_decisions_but_counts_no_responses() {
 #[test]
 fn what_does_not_fit_the_shape_is_told_by_its_field() {
     for (section, expected) in [
-        (json!({ "trace": { "context": "trust" } }), "telemetry.trace.context: unknown variant `trust`"),
+        (json!({ "trace": { "context": "trust" } }), "telemetry.trace.context: unknown value `trust`"),
         (json!({ "trace": { "sampling": 101 } }), "telemetry.trace.sampling: 101 is not a percentage"),
         (json!({ "trace": { "samling": 1 } }), "did you mean `sampling`?"),
-        (json!({ "decision": "yes" }), "telemetry.decision: invalid type"),
+        (json!({ "decision": "yes" }), "telemetry.decision: text where"),
         (json!({ "labels": ["consumer"] }), "`consumer` is not a reference"),
         (json!({ "labels": [{ "attribute": "header.x-a", "valeus": ["a"] }] }), "did you mean `values`?"),
     ] {

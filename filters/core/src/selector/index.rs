@@ -1,3 +1,5 @@
+mod unmatched;
+
 use super::config::{ClientMatch, Match};
 use super::members::{BitSet, Members};
 use super::path_pattern::PathPattern;
