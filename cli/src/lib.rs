@@ -20,9 +20,10 @@ pub mod structure;
 pub mod text;
 pub mod yaml;
 
+use anstream::{AutoStream, ColorChoice};
 use arguments::{Arguments, Command};
 use failure::Failure;
-use std::io::{Read, Write};
+use std::io::{Read, Write, stderr, stdout};
 
 /// What a command reads and writes.
 pub struct Streams<'s> {
@@ -43,6 +44,16 @@ pub struct Colours {
     pub output: bool,
     /// On the error output.
     pub errors: bool,
+}
+
+impl Colours {
+    /// On terminals, unless `NO_COLOR`, `CLICOLOR` or `TERM` say otherwise.
+    pub fn of_this_process() -> Self {
+        Self {
+            output: AutoStream::choice(&stdout()) != ColorChoice::Never,
+            errors: AutoStream::choice(&stderr()) != ColorChoice::Never,
+        }
+    }
 }
 
 /// How a command ended.

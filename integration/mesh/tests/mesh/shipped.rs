@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::Parser;
 use serde_json::Value;
 use sluice_cli::arguments::Arguments;
-use sluice_cli::{Status, Streams};
+use sluice_cli::{Colours, Status, Streams};
 use sluice_integration::tokens::Token;
 use sluice_integration::{Answer, Request, Result, repository_root, wait_until};
 use sluice_mesh_test::{Mesh, Plugin, REGISTRY};
@@ -129,7 +129,12 @@ fn render(arguments: &[&str]) -> Result<String> {
     let arguments =
         Arguments::try_parse_from([&["sluice", "render"], arguments].concat()).map_err(|e| e.to_string())?;
     let (mut output, mut errors) = (Vec::new(), Vec::new());
-    let mut streams = Streams { input: &mut std::io::empty(), output: &mut output, errors: &mut errors };
+    let mut streams = Streams {
+        input: &mut std::io::empty(),
+        output: &mut output,
+        errors: &mut errors,
+        colours: Colours::default(),
+    };
     let status = sluice_cli::run(&arguments, &mut streams);
     assert_eq!(status, Status::Fine, "{}", String::from_utf8_lossy(&errors));
     String::from_utf8(output).map_err(|e| e.to_string().into())
