@@ -1,6 +1,9 @@
 //! What the command line says.
 
+use crate::explain::address::{RequestUrl, spiffe_id};
+use crate::explain::expectation::Expectation;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +12,6 @@ use std::path::{Path, PathBuf};
 #[command(
     name = "sluice",
     version,
-    disable_help_subcommand = true,
     after_help = "Exit status: 0 fine, 1 a document is wrong, 2 the command line is, or a file can't be read."
 )]
 pub struct Arguments {
@@ -30,6 +32,26 @@ pub enum Command {
         after_help = "Example, for an editor with the YAML language server:\n  sluice schema > sluice.schema.json\n  and as first line of the document:  # yaml-language-server: $schema=sluice.schema.json"
     )]
     Schema,
+    /// Print a script with which a shell completes this command
+    #[command(after_help = "\
+Examples:
+  sluice completions bash > ~/.local/share/bash-completion/completions/sluice
+  sluice completions zsh > \"${fpath[1]}/_sluice\"
+  sluice completions fish > ~/.config/fish/completions/sluice.fish")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print a manual page
+    #[command(after_help = "\
+Examples:
+  sluice man > sluice.1
+  sluice man render envoy | man -l -")]
+    Man {
+        /// The command that it is about; without it, all of them
+        #[arg(value_name = "COMMAND")]
+        command: Vec<String>,
+    },
     /// Print a document in the form that a proxy takes
     Render {
         /// The form.
@@ -72,28 +94,34 @@ pub struct CheckArguments {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  sluice explain policy.yaml https://api.example.com/orders/7?page=2
   sluice explain policy.yaml --path /orders/7
   sluice explain policy.yaml --method POST --path /orders --header 'authorization: Bearer eyJ…'
   sluice explain policy.yaml --path /admin --source 192.0.2.7 --identity '{\"principal\": \"alice\", \"roles\": [\"admin\"]}'
   sluice explain policy.yaml --path /catalog --source 192.0.2.7 --repeat 6
+  sluice explain policy.yaml --path /admin --expect denied:authn.missing
 
 The request is played through the policies as the proxy runs them, with nothing counted before. What Envoy does before the
 filter is played too as far as the document relies on it: `client.address.peerHeader` is overwritten with --source, and with
 `client.address.trustedHops` --source is appended to x-forwarded-for. Credentials given here are printed as ***.
-Exit status: 0 explained, whatever was decided; 1 the document is wrong; 2 the command line is, or a file can't be read.")]
+Exit status: 0 explained, whatever was decided (with --expect: as expected); 1 the document is wrong, or with --expect the
+decision; 2 the command line is, or a file can't be read.")]
 pub struct ExplainArguments {
     /// The document, YAML or JSON; `-` reads standard input
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    /// Scheme, host, path and query of the request in one, such as `https://api.example.com/orders/7?x=1`
+    #[arg(value_name = "URL", conflicts_with_all = ["path", "host"])]
+    pub url: Option<RequestUrl>,
     /// The request's method
     #[arg(long, default_value = "GET")]
     pub method: String,
     /// The request's path, with its query
+    #[arg(long, required_unless_present = "url")]
+    pub path: Option<String>,
+    /// The request's host; `localhost` unless said otherwise
     #[arg(long)]
-    pub path: String,
-    /// The request's host
-    #[arg(long, default_value = "localhost")]
-    pub host: String,
+    pub host: Option<String>,
     /// A header, `name: value`, or @FILE with a header on each line; may be repeated
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     pub headers: Vec<String>,
@@ -101,7 +129,7 @@ pub struct ExplainArguments {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
     pub source: IpAddr,
     /// The identity in the peer's certificate, such as spiffe://example.com/ns/shop/sa/orders
-    #[arg(long, value_name = "URI")]
+    #[arg(long, value_name = "URI", value_parser = spiffe_id)]
     pub peer: Option<String>,
     /// Who calls, in place of what authentication would find: JSON, or @FILE with it, of the fields provider, principal,
     /// consumer, roles, scopes, claims, attributes
@@ -117,6 +145,10 @@ pub struct ExplainArguments {
     /// Play the request this many times at the same moment and explain the last: to see a limit reached
     #[arg(long, value_name = "TIMES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub repeat: u32,
+    /// What is to come of it: `allowed` or `denied`, perhaps with the reason: `denied:authn.token_expired`. A reason may be given
+    /// without its section (`denied:token_expired`), or by its beginning up to a `.` or `:` (`denied:authz`)
+    #[arg(long, value_name = "DECISION")]
+    pub expect: Option<Expectation>,
     /// Print the explanation as JSON
     #[arg(long)]
     pub json: bool,

@@ -1,5 +1,7 @@
 //! `sluice explain`: a request, played through the policies as the proxy runs them, with each step and its reason.
 
+pub mod address;
+pub mod expectation;
 mod identity;
 mod redact;
 mod report;
@@ -13,6 +15,7 @@ use crate::{
     Status, Streams,
     report::{Manner, write_findings},
 };
+use expectation::Came;
 use redact::Secrets;
 use request::PlayedRequest;
 use sluice_core::environment::UnixTime;
@@ -56,7 +59,14 @@ pub fn run(arguments: &ExplainArguments, streams: &mut Streams<'_>) -> Result<St
     } else {
         report::write_text(&played, streams.output)?;
     }
-    Ok(Status::Fine)
+    let Some(expected) = &arguments.expect else { return Ok(Status::Fine) };
+    let came = Came::of(&played.explanation.decided.action, &played.decisions);
+    if expected.is_met_by(&came) {
+        return Ok(Status::Fine);
+    }
+    streams.output.flush()?;
+    writeln!(streams.errors, "sluice: expected {expected}, but it is {came}")?;
+    Ok(Status::Wrong)
 }
 
 /// Plays the request of `arguments`.

@@ -11,6 +11,7 @@ pub mod explain;
 pub mod failure;
 mod foreign;
 pub mod node;
+mod pages;
 pub mod render;
 mod report;
 pub mod schema;
@@ -86,6 +87,8 @@ pub fn run(arguments: &Arguments, streams: &mut Streams<'_>) -> Status {
         Command::Schema => {
             writeln!(streams.output, "{:#}", schema::schema()).map(|()| Status::Fine).map_err(Failure::from)
         }
+        Command::Completions { shell } => pages::completions(*shell, streams.output),
+        Command::Man { command } => pages::manual(command, streams.output),
         Command::Render { target } => render::run(target, streams),
     };
     let result = result.and_then(|status| Ok(streams.output.flush().map(|()| status)?));

@@ -55,6 +55,12 @@ fn a_wrong_command_line_ends_with_2_and_says_what_to_do() {
         (&["explain", "-", "--path", "/", "--header", "x y: 1"], "not a header name"),
         (&["explain", "-", "--path", "/", "--header", "x: a\r\nb: c"], "control character"),
         (&["explain", "-", "--path", "/", "--time", "noon"], "2026-01-31T12:00:00Z"),
+        (&["explain", "-", "--path", "/", "--peer", "foo"], "write a SPIFFE ID such as"),
+        (&["explain", "-", "--path", "/", "--expect", "deny"], "write `allowed` or `denied`"),
+        (&["explain", "-", "orders/7"], "write a whole URL"),
+        (&["explain", "-", "https://a/b", "--path", "/"], "cannot be used with"),
+        (&["man", "chek"], "no command `chek`; there are check, "),
+        (&["completions", "tcsh"], "bash"),
         (&["explain", "-", "--path", "/", "--random", "101"], "from 0 to 100"),
         (&["explain", "-", "--path", "/", "--source", "nowhere"], "--source"),
         (&["explain", "-", "--path", "/", "--identity", "{\"princpal\": \"a\"}"], "did you mean `principal`"),
@@ -302,6 +308,44 @@ fn nothing_is_coloured_in_a_pipe() {
     let ran =
         sluice_with(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], &["check", "-"], GOOD, Path::new(HERE));
     assert!(!ran.output.contains('\u{1b}'), "{}", ran.output);
+}
+
+#[test]
+fn an_expectation_sets_the_exit_status() {
+    for (expected, code) in [
+        ("allowed", 0),
+        ("allowed:authz.allowed.rule:read", 0),
+        ("allowed:allowed.rule:read", 0),
+        ("allowed:authz", 0),
+        ("allowed:authn", 1),
+        ("denied", 1),
+        ("denied:authz", 1),
+    ] {
+        let ran = run(&["explain", "-", "https://api.example.com/orders/7?x=1", "--expect", expected], GOOD);
+        assert_eq!(ran.code, code, "{expected}: {}", ran.errors);
+        assert!(ran.output.starts_with("GET api.example.com/orders/7?x=1 from"), "{}", ran.output);
+        let difference = format!("sluice: expected {expected}, but it is allowed:authz.allowed.rule:read\n");
+        assert_eq!(ran.errors, if code == 0 { String::new() } else { difference });
+    }
+    let ran =
+        run(&["explain", "-", "--path", "/", "--method", "POST", "--expect", "denied:authz.denied"], GOOD);
+    assert_eq!(ran.code, 0, "{}", ran.errors);
+}
+
+#[test]
+fn pages_and_completions_know_every_command() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ran = run(&["completions", shell], "");
+        assert_eq!(ran.code, 0);
+        assert!(ran.output.contains("envoy-filter") && ran.output.contains("--strict"), "{shell}");
+    }
+    let page = run(&["man"], "").output;
+    for command in ["check", "explain", "schema", "completions", "man", "render"] {
+        assert!(page.contains(command), "{command}");
+        assert!(run(&["help", command], "").output.contains("Usage: sluice "), "{command}");
+    }
+    let page = run(&["man", "render", "envoy"], "").output;
+    assert!(page.contains(".TH sluice-render-envoy") && page.contains("ecds"), "{page}");
 }
 
 #[test]

@@ -28,7 +28,7 @@ impl Secrets {
         let mut values = Vec::new();
         for (name, value) in &request.headers {
             let value = String::from_utf8_lossy(value);
-            if headers.contains(name) {
+            if headers.contains(name) || is_sensitive(name) {
                 // The parts by which a policy may refer to it: the token after its scheme, the value of each cookie.
                 let parts = value.split([' ', ';', ',']);
                 let parts = parts.map(|part| part.split_once('=').map_or(part, |(_, value)| value));
@@ -40,7 +40,9 @@ impl Secrets {
                 let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
                 values.extend(
                     pairs
-                        .filter(|(name, _)| parameters.iter().any(|known| known == name))
+                        .filter(|(name, _)| {
+                            parameters.iter().any(|known| known == name) || is_sensitive(name)
+                        })
                         .map(|(_, value)| value.to_owned()),
                 );
             }
@@ -60,6 +62,20 @@ impl Secrets {
         }
         text
     }
+}
+
+/// Whether a header or a parameter of this name probably holds a credential, wherever the document looks for them: `x-auth-token`,
+/// `api_key`.
+fn is_sensitive(name: &str) -> bool {
+    let plain: String = name
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|character| character.to_ascii_lowercase())
+        .collect();
+    plain == "key"
+        || ["token", "apikey", "secret", "password", "jwt", "authorization"]
+            .iter()
+            .any(|part| plain.contains(part))
 }
 
 /// The names that stand anywhere below `from` of a provider: `from: [{ header: x-api-key }, { query: token }]`.

@@ -36,16 +36,20 @@ impl PlayedRequest {
                 None => given.push(header(argument)?),
             }
         }
-        let mut authority = arguments.host.clone().into_bytes();
+        let url = arguments.url.as_ref();
+        let host = url.map(|url| url.authority.clone()).or_else(|| arguments.host.clone());
+        let path = url.map(|url| url.path.clone()).or_else(|| arguments.path.clone());
+        let scheme = url.map_or("http", |url| url.scheme.as_str());
+        let mut authority = host.unwrap_or_else(|| "localhost".to_owned()).into_bytes();
         if let Some(position) = given.iter().position(|(name, _)| name == "host") {
             // As Envoy turns it into the pseudo-header.
             authority = given.remove(position).1;
         }
         let pseudo = [
             (":method", arguments.method.clone().into_bytes()),
-            (":path", arguments.path.clone().into_bytes()),
+            (":path", path.unwrap_or_default().into_bytes()),
             (":authority", authority),
-            (":scheme", b"http".to_vec()),
+            (":scheme", scheme.as_bytes().to_vec()),
         ];
         let mut headers: Vec<(String, Vec<u8>)> =
             pseudo.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();

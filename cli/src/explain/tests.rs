@@ -147,3 +147,97 @@ fn a_header_can_play_no_tricks_with_a_terminal() {
     let printed = text(&["--path", "/\u{1b}]0;x\u{7}", "--method", "GET\u{1b}"]);
     assert!(!printed.contains('\u{1b}') && !printed.contains('\u{7}'), "{printed:?}");
 }
+
+const TOKENS: &str = r#"
+version: 1
+authn:
+  providers:
+    - name: joe
+      jwt:
+        issuer: jim
+        audiences: [shop]
+        keys: { inline: { keys: [{ kty: oct, alg: HS256, k: AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow }] } }
+    - name: keys
+      apiKey: { keys: [{ id: a, sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 }] }
+  rules:
+    - { name: health, match: { paths: /healthz, methods: [GET] }, require: none }
+    - { name: rest, require: { any: [joe, keys] } }
+authz:
+  default: deny
+  rules:
+    - { name: below, allow: true, match: { paths: ["/a/**"], hosts: [api.example.com, "*.test"] } }
+    - { name: header, allow: true, match: { headers: { x-a: secret-a } } }
+    - { name: query, allow: true, match: { query: { page: "2" } } }
+    - { name: client, allow: true, match: { client: { cidrs: 192.0.2.0/24 } } }
+    - { name: not, allow: true, match: { not: { methods: [POST] } } }
+fault:
+  rules:
+    - { name: slow, match: { methods: [PUT] }, when: { roles: x }, delay: { fixed: 1s, percent: 100 } }
+"#;
+
+/// The token of RFC 7515, appendix A.1: `iss` joe, `exp` 1300819380, no `aud`.
+const TOKEN: &str = "authorization: Bearer eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+
+fn told(options: &[&str]) -> String {
+    let mut text = Vec::new();
+    report::write_text(&explain(TOKENS, options).unwrap(), &mut text).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+#[test]
+fn claims_are_shown_beside_what_is_wanted_and_the_token_is_not() {
+    let text = told(&["--path", "/", "-H", TOKEN, "--time", "2011-03-22T20:43:00Z"]);
+    let wanted = r#"its iss is "joe", wanted is "jim"; its aud is absent, wanted is one of ["shop"]; its exp is 2011-03-22T18:43:00Z, 2 h ago; clocks may differ by 60s"#;
+    assert!(text.contains(wanted), "{text}");
+    assert!(!text.contains("eyJ") && !text.contains("dBjft"), "{text}");
+    let text = told(&["--path", "/", "-H", TOKEN, "--time", "2011-03-21T18:42:00Z"]);
+    assert!(text.contains("its exp is 2011-03-22T18:43:00Z, in 1 d 1 min"), "{text}");
+}
+
+#[test]
+fn a_credential_in_the_wrong_place_is_told_and_not_shown() {
+    for (header, part) in [
+        (
+            "authorization: s3cr3t-t0ken",
+            "`authorization` holds something without a scheme: `Bearer` and a blank",
+        ),
+        ("authorization: Basic s3cr3t-t0ken", "`authorization` holds another scheme: `Bearer`"),
+        ("x-auth-token: s3cr3t-t0ken", "there is a header `x-auth-token`, where it does not look"),
+        ("api-key: s3cr3t-t0ken", "there is a header `api-key`, where it does not look"),
+    ] {
+        let text = told(&["--path", "/", "-H", header]);
+        assert!(text.contains(part), "{header}: {text}");
+        assert!(!text.contains("s3cr3t"), "{header}: {text}");
+    }
+    let text = told(&["--path", "/?access_token=s3cr3t-t0ken"]);
+    assert!(text.contains("there is a `access_token` in the query") && !text.contains("s3cr3t"), "{text}");
+}
+
+#[test]
+fn the_key_of_match_that_does_not_fit_is_named() {
+    let identity = ["--identity", READER, "--method", "POST", "--path", "/x", "--source", "198.51.100.1"];
+    let text = told(&identity);
+    for part in [
+        "allow rule `below`: host localhost is not in [*.test, api.example.com]",
+        "allow rule `header`: header `x-a` is absent",
+        "allow rule `query`: query parameter `page` is absent",
+        "allow rule `client`: the client's address 198.51.100.1 is in none of `client`",
+        "allow rule `not`: `not` excludes it",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let text = told(&[&identity[..], &["--host", "a.test", "-H", "x-a: other"]].concat());
+    for part in [
+        "allow rule `below`: path /x is not in [/a/**]",
+        "allow rule `header`: header `x-a` is not as asked for",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(!text.contains("secret-a"), "{text}");
+    let text = told(&["--path", "/healthz", "--method", "DELETE"]);
+    assert!(text.contains("the rule `health`: method DELETE is not in [GET]"), "{text}");
+    let text = told(&["--identity", READER, "--path", "/", "--source", "192.0.2.1"]);
+    assert!(text.contains("rule `slow`: method GET is not in [PUT]"), "{text}");
+    let text = told(&["--identity", READER, "--path", "/", "--source", "192.0.2.1", "--method", "PUT"]);
+    assert!(text.contains("rule `slow`: the caller does not meet `when.roles`"), "{text}");
+}

@@ -26,6 +26,7 @@ mod compile;
 pub mod config;
 pub mod credential;
 pub mod der;
+mod explain;
 pub mod failure;
 pub mod forged_tokens;
 pub mod forward;

@@ -3,6 +3,7 @@
 use crate::api_key::ApiKeyProvider;
 use crate::challenge::{Challenges, Scheme};
 use crate::credential::{CredentialSource, Found};
+use crate::explain;
 use crate::failure::Failure;
 use crate::forward::IdentityHeaders;
 use crate::forwarded::{Forwarded, ForwardedProvider};
@@ -16,6 +17,7 @@ use sluice_core::header::{HeaderName, HeaderValue};
 use sluice_core::identity::Identity;
 use sluice_core::name::Name;
 use sluice_core::reason::{ReasonId, Section};
+use sluice_core::request::RequestView;
 use sluice_core::selector::SelectorId;
 use sluice_core::verdict::{LocalReply, Mutations, Verdict};
 use std::borrow::Cow;
@@ -155,7 +157,13 @@ impl Stage for Authn {
             exchange.note(|| "the identity is given: no credential is asked for".to_owned());
             return Verdict::Continue;
         }
-        let request_rules = self.rules.iter().filter(|rule| exchange.matches(rule.selector));
+        let request_rules = self.rules.iter().filter(|rule| {
+            let matches = exchange.matches(rule.selector);
+            if !matches {
+                exchange.note(|| format!("the rule `{}`: {}", rule.name, exchange.unmatched(rule.selector)));
+            }
+            matches
+        });
         let mut decided = None;
         let mut presented = Vec::new();
         for rule in request_rules {
@@ -252,11 +260,18 @@ impl Authn {
                 ProviderKind::Forwarded(forwarded) => read_forwarded(position, provider, forwarded, exchange),
             };
             match answer {
-                Answer::Absent => exchange
-                    .note(|| format!("`{}` finds no credential {}", provider.name, provider.kind.place())),
-                Answer::Accepted(accepted) => return Proof::Accepted(provider, accepted),
+                Answer::Absent => exchange.note(|| {
+                    let hint = provider.kind.misplaced(request);
+                    let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+                    format!("`{}` finds no credential {}{hint}", provider.name, provider.kind.place())
+                }),
+                Answer::Accepted(accepted) => {
+                    provider.kind.note_claims(exchange);
+                    return Proof::Accepted(provider, accepted);
+                }
                 Answer::Refused(failure) => {
                     exchange.note(|| format!("`{}` refuses: {}", provider.name, failure.reason()));
+                    provider.kind.note_claims(exchange);
                     // Of equally telling ones the first.
                     if refused.is_none_or(|(known, _)| known < failure) {
                         refused = Some((failure, provider.kind.scheme()));
@@ -475,6 +490,24 @@ impl ProviderKind {
             Self::Jwt(_) => Scheme::Bearer,
             Self::ApiKey(_) => Scheme::ApiKey,
             Self::Forwarded(_) => Scheme::Forwarded,
+        }
+    }
+
+    /// Notes the claims of the token that came, for `sluice explain`.
+    fn note_claims(&self, exchange: &Exchange<'_>) {
+        exchange.note_where(|| match self {
+            Self::Jwt(jwt) => explain::claims(jwt, exchange.request(), exchange.environment().now()),
+            Self::ApiKey(_) | Self::Forwarded(_) => None,
+        });
+    }
+
+    /// What may have been meant for it, for `sluice explain`.
+    fn misplaced(&self, request: &RequestView<'_>) -> Option<String> {
+        match self {
+            Self::Jwt(JwtProvider { sources, .. }) | Self::ApiKey(ApiKeyProvider { sources, .. }) => {
+                explain::misplaced(sources, request)
+            }
+            Self::Forwarded(_) => None,
         }
     }
 

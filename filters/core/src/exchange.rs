@@ -213,6 +213,15 @@ impl<'a> Exchange<'a> {
         }
     }
 
+    /// As [`note`](Self::note), where there may be nothing to tell.
+    pub fn note_where(&self, text: impl FnOnce() -> Option<String>) {
+        if cfg!(feature = "explain")
+            && let Some(notes) = &self.notes
+        {
+            notes.borrow_mut().extend(text());
+        }
+    }
+
     /// For a note: which key of a rule's `match` the request does not fit.
     pub fn unmatched(&self, selector: SelectorId) -> String {
         self.selectors

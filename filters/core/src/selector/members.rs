@@ -32,6 +32,10 @@ impl Members {
         }
     }
 
+    pub(super) fn has(&self, bit: u32) -> bool {
+        self.few.contains(&bit) || self.many.has(bit)
+    }
+
     pub(super) fn add_to(&self, set: &mut BitSet) {
         self.few.iter().for_each(|bit| set.add(*bit));
         set.add_all(&self.many);
@@ -90,6 +94,7 @@ mod tests {
             (0..count).for_each(|bit| members.add(bit * 3));
             let mut set = BitSet::default();
             members.add_to(&mut set);
+            assert!((0..700).all(|bit| members.has(bit) == set.has(bit)));
             assert!((0..700).all(|bit| set.has(bit) == (bit % 3 == 0 && bit < count * 3)), "{count}");
         }
     }

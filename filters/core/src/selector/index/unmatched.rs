@@ -1,6 +1,6 @@
 //! Which key of a `match` a request does not fit: for `sluice explain`.
 
-use super::{BitSet, Selector, SelectorId, SelectorIndex};
+use super::{Selector, SelectorId, SelectorIndex};
 use crate::cookie;
 use crate::exchange::Exchange;
 use crate::selector::Candidates;
@@ -39,13 +39,15 @@ impl SelectorIndex {
             return None;
         }
         let host = exchange.request().host();
-        let of = |selectors: &BitSet| selectors.has(id.0);
-        let exact = || self.exact_hosts.iter().filter(|(_, selectors)| of(selectors)).map(|(host, _)| host);
-        let below = || self.below_hosts.iter().filter(|(_, selectors)| of(selectors)).map(|(host, _)| host);
-        if exact().any(|known| known == host) || below().any(|pattern| pattern.matches(host)) {
+        let exact =
+            || self.exact_hosts.iter().filter(|(_, selectors)| selectors.has(id.0)).map(|(host, _)| host);
+        let ends =
+            || self.below_hosts.iter().filter(|(_, selectors)| selectors.has(id.0)).map(|(end, _)| end);
+        let is_below = |end: &String| host.len() > end.len() && host.ends_with(end.as_str());
+        if exact().any(|known| known == host) || ends().any(is_below) {
             return None;
         }
-        let mut names: Vec<String> = exact().cloned().chain(below().map(ToString::to_string)).collect();
+        let mut names: Vec<String> = exact().cloned().chain(ends().map(|end| format!("*{end}"))).collect();
         names.sort_unstable();
         Some(format!("host {host} is not in {}", list(&names)))
     }
@@ -59,12 +61,13 @@ impl SelectorIndex {
 
     fn method(&self, id: SelectorId, exchange: &Exchange<'_>) -> Option<String> {
         let method = exchange.request().method();
-        let known: Vec<&str> = self
+        let mut known: Vec<&str> = self
             .methods
             .iter()
             .filter(|(_, selectors)| selectors.has(id.0))
             .map(|(method, _)| method.as_str())
             .collect();
+        known.sort_unstable();
         let fits = self.any_method.has(id.0) || known.contains(&method);
         (!fits).then(|| format!("method {method} is not in {}", list(&known)))
     }
