@@ -63,7 +63,7 @@ fn every_mistake_is_named_with_its_field() {
             "optional[1]: `staff` stands twice",
         ),
         (with_rules(json!([{ "name": "a", "require": "nobody" }])), "authn.rules[0].require"),
-        (with_rules(json!([{ "name": "a", "require": { "any": [] } }])), "matches nothing"),
+        (with_rules(json!([{ "name": "a", "require": { "any": [] } }])), "write at least one value"),
         (
             with_rules(json!([{ "name": "a" }, { "name": "b", "match": { "paths": "/b" } }])),
             "authn.rules[1]: `b` is never asked",

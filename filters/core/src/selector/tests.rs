@@ -189,7 +189,7 @@ fn wrong_matches_are_problems_with_their_path() {
     }
     for (json, expected) in [
         (r#"{"path":["/"]}"#, "did you mean `paths`?"),
-        (r#"{"paths":[]}"#, "an empty list matches nothing"),
+        (r#"{"paths":[]}"#, "an empty list; write at least one value"),
         (r#"{"headers":{"a":{}}}"#, "no condition is given"),
         (r#"{"headers":{"a":{"present":false,"exact":"x"}}}"#, "never matches"),
         (r#"{"headers":{"a b":"x"}}"#, "not a header name"),
