@@ -170,7 +170,7 @@ fn a_document_that_is_none_says_what_the_smallest_is() {
         ("{}", "missing field `version`"),
         (r#"{"version":2}"#, "version: version 2 of the document is not known"),
         (r#"{"version":1,"autn":{}}"#, "did you mean `authn`?"),
-        ("[]", "invalid"),
+        ("[]", "a list where an object is expected"),
     ] {
         let problems = Pipeline::from_json(text.as_bytes(), SEEDS).err().unwrap().to_string();
         assert!(problems.contains(expected), "{text}: {problems}");

@@ -70,5 +70,5 @@ fn a_status_is_final() {
 #[test]
 fn a_value_of_another_type_is_told_what_is_expected() {
     let error = crate::decode::from_json::<Duration>(b"250").unwrap_err().to_string();
-    assert!(error.contains("expected a duration such as `250ms`"), "{error}");
+    assert!(error.contains("where a duration such as `250ms`"), "{error}");
 }
