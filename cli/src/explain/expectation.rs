@@ -54,12 +54,8 @@ impl Came {
     /// Looks at what was decided. `decisions` are the names of all that count.
     pub fn of(action: &Action, decisions: &[String]) -> Self {
         match action {
-            Action::Respond(reply) | Action::Delay { then: Some(reply), .. } => {
-                Self { denied: true, reasons: vec![reply.details.clone()] }
-            }
-            Action::Continue | Action::Delay { then: None, .. } => {
-                Self { denied: false, reasons: decisions.to_vec() }
-            }
+            Action::Respond(reply) => Self { denied: true, reasons: vec![reply.details.clone()] },
+            Action::Continue => Self { denied: false, reasons: decisions.to_vec() },
         }
     }
 }
