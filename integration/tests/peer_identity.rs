@@ -27,17 +27,17 @@ fn gateway(server: &Files, listed: bool) -> Gateway {
         .edit(move |bootstrap| {
             let chain = bootstrap.pointer_mut("/static_resources/listeners/0/filter_chains/0").unwrap();
             chain["transport_socket"] = context;
-            let mutations =
-                "/filters/0/typed_config/early_header_mutation_extensions/0/typed_config/mutations";
-            let mutations = chain.pointer_mut(mutations).unwrap().as_array_mut().unwrap();
+            let manager = chain.pointer_mut("/filters/0/typed_config").unwrap();
             if listed {
+                let mutations = "/early_header_mutation_extensions/0/typed_config/mutations";
+                let mutations = manager.pointer_mut(mutations).unwrap().as_array_mut().unwrap();
                 mutations.push(json!({ "append": {
                     "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
                     "header": { "key": "x-sluice-peer-identity", "value": "%DOWNSTREAM_PEER_URI_SAN%" },
                 } }));
             } else {
                 // What a client writes gets through.
-                mutations.clear();
+                manager["early_header_mutation_extensions"] = json!([]);
             }
         })
         .start()
