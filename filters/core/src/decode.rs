@@ -4,7 +4,7 @@ mod reader;
 mod tree;
 
 use crate::problem::{FieldPath, Problem, Segment};
-use reader::{First, Misfit, Reader};
+use reader::{Details, First, Misfit, Reader};
 use serde::de::DeserializeOwned;
 use std::cell::RefCell;
 use tree::Tree;
@@ -44,7 +44,7 @@ fn tree(json: &[u8]) -> Result<Tree, Problem> {
 }
 
 fn problem(misfit: Misfit) -> Problem {
-    let Misfit { message, suggestion, inside_out } = misfit;
+    let Details { message, suggestion, inside_out } = *misfit.0;
     Problem { path: inside_out.into_iter().rev().collect(), message, suggestion }
 }
 

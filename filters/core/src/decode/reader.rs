@@ -12,9 +12,13 @@ use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
 
+/// What does not fit. In a box: every function of every type that is read hands it on.
+#[derive(Debug)]
+pub(super) struct Misfit(pub(super) Box<Details>);
+
 /// What does not fit, and where: the innermost segment first.
 #[derive(Debug)]
-pub(super) struct Misfit {
+pub(super) struct Details {
     pub(super) message: String,
     pub(super) suggestion: Option<String>,
     pub(super) inside_out: Vec<Segment>,
@@ -61,14 +65,14 @@ impl Recovery for &RefCell<Vec<Misfit>> {
 
     fn enclose(self, kept: usize, segment: &Segment) {
         for misfit in self.borrow_mut().iter_mut().skip(kept) {
-            misfit.inside_out.push(segment.clone());
+            misfit.0.inside_out.push(segment.clone());
         }
     }
 }
 
 impl Misfit {
     fn inside(mut self, segment: Segment) -> Self {
-        self.inside_out.push(segment);
+        self.0.inside_out.push(segment);
         self
     }
 
@@ -85,13 +89,15 @@ impl Misfit {
             _ => format!("there are {among}"),
         };
         let suggestion = nearest(found, expected.iter().copied()).map(str::to_owned);
-        Self { suggestion, ..Self::custom(format_args!("unknown {what} `{found}`; {expected_text}")) }
+        let mut misfit = Self::custom(format_args!("unknown {what} `{found}`; {expected_text}"));
+        misfit.0.suggestion = suggestion;
+        misfit
     }
 }
 
 impl fmt::Display for Misfit {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.message)
+        out.write_str(&self.0.message)
     }
 }
 
@@ -99,7 +105,7 @@ impl std::error::Error for Misfit {}
 
 impl Error for Misfit {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self { message: message.to_string(), suggestion: None, inside_out: Vec::new() }
+        Self(Box::new(Details { message: message.to_string(), suggestion: None, inside_out: Vec::new() }))
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
