@@ -14,7 +14,7 @@ use crate::plan::{Plan, Role, SHOP};
 use crate::service::PORT;
 use crate::workload::Workload;
 
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(180);
 
 /// Where the edge sends what it lets through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

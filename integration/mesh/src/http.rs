@@ -13,7 +13,7 @@ use sluice_integration::{Answer, Error, Request, Result};
 pub(crate) type HttpClient = Client<HttpConnector, Full<Bytes>>;
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One with a connection for each request: one that is kept would be served by a listener that was replaced.
 pub(crate) fn client() -> HttpClient {

@@ -19,7 +19,7 @@ pub const TRUST_DOMAIN: &str = "cluster.local";
 /// The name that istiod's own certificate carries.
 pub(crate) const NAME: &str = "istiod.istio-system.svc";
 
-const START: Duration = Duration::from_secs(90);
+const START: Duration = Duration::from_secs(240);
 
 /// A running istiod.
 pub struct Istiod {

@@ -29,7 +29,7 @@ impl Jaeger {
         let mut command = world.command(tools::find("jaeger")?);
         command.env("JAEGER_LISTEN_HOST", "0.0.0.0");
         let mut process = Process::start("jaeger", command, &directory.join("jaeger"))?;
-        process.wait_ready(Duration::from_secs(60), || {
+        process.wait_ready(Duration::from_secs(180), || {
             let services = world.send(&format!("{WORLD}:{QUERY}"), &Request::get("/api/services"));
             services.is_ok_and(|answer| answer.status == 200)
         })?;

@@ -17,9 +17,13 @@ use crate::plugin::Plugin;
 use crate::registry::Registry;
 use crate::service::{PORT, Service};
 use crate::workload::Workload;
+use tokio::task::JoinHandle;
 
-/// How long istiod, an agent and its Envoy may take until a change is in effect.
-pub(crate) const PROPAGATION: Duration = Duration::from_secs(60);
+/// How long istiod, an agent and its Envoy may take until a change is in effect: on a machine that does much else besides.
+pub(crate) const PROPAGATION: Duration = Duration::from_secs(180);
+
+/// The names of the services, as callers know them.
+const SERVICES: [&str; 2] = ["orders", "inventory"];
 
 /// What runs in the mesh.
 const PLANS: [Plan; 5] = [
@@ -72,7 +76,7 @@ impl Mesh {
         // istiod publishes its authority in every namespace, a moment after it has started.
         for namespace in [SHOP, INGRESS] {
             let authority =
-                ["wait", "--for=create", "--timeout=60s", "configmap/istio-ca-root-cert", "-n", namespace];
+                ["wait", "--for=create", "--timeout=180s", "configmap/istio-ca-root-cert", "-n", namespace];
             api.kubectl(&authority)?;
         }
 
@@ -87,7 +91,7 @@ impl Mesh {
             workloads.push(workload);
         }
         let mut addresses = Vec::new();
-        for app in ["orders", "inventory"] {
+        for app in SERVICES {
             addresses.push((app, endpoints::publish(app, &workloads, &api)?));
         }
         for workload in &mut workloads {
@@ -141,6 +145,16 @@ impl Mesh {
             .unwrap_or_else(|| panic!("no workload {name}"))
     }
 
+    /// All workloads with that label `app`: the instances of a service, or those of the gateway.
+    pub fn instances(&self, app: &str) -> impl Iterator<Item = &Workload> {
+        self.workloads.iter().filter(move |workload| workload.plan().app == app)
+    }
+
+    /// What Prometheus would be given by all instances of an `app` together: a caller does not choose which of them answers.
+    pub fn metrics(&self, app: &str) -> Result<String> {
+        self.instances(app).map(Workload::metrics).collect()
+    }
+
     /// The service that runs in the workload of that name.
     ///
     /// # Panics
@@ -177,6 +191,12 @@ impl Mesh {
         self.workload(from).namespace().send(self.address_of(app), &request)
     }
 
+    /// As [`Mesh::call`], without waiting for the answer.
+    pub fn begin_call(&self, from: &str, app: &str, request: &Request) -> JoinHandle<Result<Answer>> {
+        let request = request.clone().header("host", format!("{app}.{SHOP}:{PORT}"));
+        self.workload(from).namespace().begin(self.address_of(app), &request)
+    }
+
     /// A workload more, which goes when what this gives is dropped.
     pub fn add(&self, plan: Plan) -> Result<Added<'_>> {
         Added::start(self, plan)
@@ -196,6 +216,23 @@ impl Mesh {
             })?;
         }
         Ok(())
+    }
+
+    /// Waits until no listener of any workload waits to serve, and no connection is served by one that was replaced: what one
+    /// request has shown then holds for all that follow.
+    pub fn wait_until_settled(&self) -> Result<()> {
+        for workload in &self.workloads {
+            wait_until(&format!("{} to be settled", workload.plan().name), PROPAGATION, || {
+                workload.is_settled()
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Puts right what a scenario that failed may have left: services that answer something else, a registry that is away.
+    pub fn restore(&self) -> Result<()> {
+        self.services.iter().for_each(Service::reset);
+        if self.registry.is_running() { Ok(()) } else { self.registry.restart(&self.world) }
     }
 
     /// Applies a plugin, and waits until the workloads that it is for have it and no connection is left from before.
@@ -224,13 +261,20 @@ metadata: { name: default, namespace: istio-system }
 spec: { mtls: { mode: STRICT } }
 ";
 
-/// The configuration of a workload once nothing more comes.
+/// The configuration of a workload once nothing more comes: it has all services, and its own one where it has one, and stays so
+/// for a moment. istiod learns of them one after the other, and two looks alone could both be too early.
 fn settled_configuration(workload: &Workload) -> Result<Value> {
     let mut last = Value::Null;
+    let mut wanted: Vec<String> =
+        SERVICES.iter().map(|app| format!("\"outbound|{PORT}||{app}.{SHOP}.svc.cluster.local\"")).collect();
+    if SERVICES.contains(&workload.plan().app) {
+        wanted.push(format!("\"inbound|{PORT}||\""));
+    }
     wait_until(&format!("{} to have all its configuration", workload.plan().name), PROPAGATION, || {
         std::thread::sleep(Duration::from_millis(100));
         let now = workload.configuration().unwrap_or_default();
-        let same = now == last && workload.is_settled();
+        let text = now.to_string();
+        let same = now == last && workload.is_settled() && wanted.iter().all(|name| text.contains(name));
         last = now;
         same
     })?;

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use sluice_integration::{Answer, Error, Request, Result, tools};
 use tokio::runtime::Runtime;
+use tokio::task::JoinHandle;
 
 use crate::http::{self, HttpClient, send};
 use crate::world::run;
@@ -108,7 +109,7 @@ impl Namespace {
     }
 
     /// Starts a task whose sockets are this namespace's.
-    pub fn spawn<F>(&self, task: F) -> tokio::task::JoinHandle<F::Output>
+    pub fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
@@ -130,12 +131,14 @@ impl Namespace {
         self.wait_for(send(self.client.clone(), to.to_owned(), request.clone()))
     }
 
+    /// As [`Namespace::send`], without waiting for the answer.
+    pub fn begin(&self, to: &str, request: &Request) -> JoinHandle<Result<Answer>> {
+        self.runtime.spawn(send(self.client.clone(), to.to_owned(), request.clone()))
+    }
+
     /// Sends all of them at once; the answers come in the same order.
     pub fn send_all(&self, to: &str, requests: &[Request]) -> Vec<Result<Answer>> {
-        let tasks: Vec<_> = requests
-            .iter()
-            .map(|request| self.runtime.spawn(send(self.client.clone(), to.to_owned(), request.clone())))
-            .collect();
+        let tasks: Vec<_> = requests.iter().map(|request| self.begin(to, request)).collect();
         tasks
             .into_iter()
             .map(|task| self.runtime.block_on(task).unwrap_or_else(|e| Err(Error::Other(e.to_string()))))

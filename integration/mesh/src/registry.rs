@@ -75,6 +75,11 @@ impl Registry {
         self.replace(None);
     }
 
+    /// Whether it serves: not after [`Registry::stop`].
+    pub fn is_running(&self) -> bool {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     /// Serves again what it had.
     pub fn restart(&self, world: &Namespace) -> Result<()> {
         self.stop();
@@ -96,7 +101,7 @@ impl Registry {
         let mut command = world.command(tools::find("docker-registry")?);
         command.arg("serve").arg(&configuration);
         let mut process = Process::start(name, command, &self.directory)?;
-        process.wait_ready(Duration::from_secs(30), || {
+        process.wait_ready(Duration::from_secs(120), || {
             let answer = world.send(self.address, &Request::get("/v2/"));
             answer.is_ok_and(|answer| answer.status == if self.realm.is_some() { 401 } else { 200 })
         })?;

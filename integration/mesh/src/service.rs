@@ -1,7 +1,9 @@
 //! The services: plain HTTP, knowing nothing of the mesh.
 
 use std::convert::Infallible;
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -11,12 +13,16 @@ use hyper_util::server::conn::auto;
 use serde_json::{Value, json};
 use sluice_integration::{Answer, Error, Received, Reply, Request, Result};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use crate::http::{HttpClient, send};
 use crate::network::Namespace;
 
 /// The port of every service.
 pub const PORT: u16 = 8080;
+
+/// How long a port may be held by a service that was dropped.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a service passes on when it calls another: the trace, the request's id, and who the edge found the caller to be.
 const PASSED_ON: [&str; 6] =
@@ -36,19 +42,19 @@ struct Shared {
     received: Mutex<Vec<Received>>,
     instead: Mutex<Option<Arc<Answerer>>>,
     client: HttpClient,
+    held: watch::Sender<bool>,
 }
 
 impl Service {
     /// Serves in a namespace.
     pub fn start(name: &str, namespace: &Namespace, port: u16) -> Result<Self> {
-        let listener = namespace.wait_for(async move {
-            TcpListener::bind(("0.0.0.0", port)).await.map_err(|e| Error::Other(format!("port {port}: {e}")))
-        })?;
+        let listener = namespace.wait_for(listen(port))?;
         let shared = Arc::new(Shared {
             name: name.to_owned(),
             received: Mutex::default(),
             instead: Mutex::default(),
             client: namespace.client(),
+            held: watch::Sender::new(false),
         });
         let serving = namespace.spawn(serve(listener, shared.clone()));
         Ok(Self { shared, serving })
@@ -69,8 +75,19 @@ impl Service {
         *lock(&self.shared.instead) = Some(Arc::new(answerer));
     }
 
+    /// From now on takes requests and keeps their answers back, until [`Service::release`].
+    pub fn hold(&self) {
+        self.shared.held.send_replace(true);
+    }
+
+    /// Gives the answers that were kept back, and all others at once again.
+    pub fn release(&self) {
+        self.shared.held.send_replace(false);
+    }
+
     /// Answers as in the beginning, and forgets.
     pub fn reset(&self) {
+        self.release();
         *lock(&self.shared.instead) = None;
         self.forget();
     }
@@ -79,6 +96,19 @@ impl Service {
 impl Drop for Service {
     fn drop(&mut self) {
         self.serving.abort();
+    }
+}
+
+/// Listens on a port of this namespace: a service that has just been dropped may still hold it for a moment.
+async fn listen(port: u16) -> Result<TcpListener> {
+    let started = Instant::now();
+    loop {
+        match TcpListener::bind(("0.0.0.0", port)).await {
+            Err(e) if e.kind() == ErrorKind::AddrInUse && started.elapsed() < PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            outcome => return outcome.map_err(|e| Error::Other(format!("port {port}: {e}"))),
+        }
     }
 }
 
@@ -105,6 +135,8 @@ async fn answer(
 ) -> std::result::Result<hyper::Response<Full<Bytes>>, Infallible> {
     let request = Received::of(request, shared.name.clone()).await;
     lock(&shared.received).push(request.clone());
+    // It fails only when the service is no more.
+    let _ = shared.held.subscribe().wait_for(|held| !held).await;
     let instead = lock(&shared.instead).clone();
     let reply = match instead.and_then(|answerer| answerer(&request)) {
         Some(reply) => reply,

@@ -11,7 +11,7 @@ use crate::network::{Namespace, Network};
 use crate::plan::{Plan, Role};
 use crate::{agent, pod};
 
-const START: Duration = Duration::from_secs(90);
+const START: Duration = Duration::from_secs(240);
 
 /// A running workload.
 pub struct Workload {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use sluice_integration::{Answer, Request, Result, wait_until};
 use sluice_mesh_test::Mesh;
 
-/// How long a change may take until requests show it.
-pub(crate) const SOON: Duration = Duration::from_secs(60);
+/// How long a change may take until requests show it: on a machine that does much else besides.
+pub(crate) const SOON: Duration = Duration::from_secs(180);
 
 /// Who proves to be `client` by its certificate may read, nobody may write.
 pub(crate) const CLIENT_READS: &str = r#"
@@ -48,13 +48,15 @@ pub(crate) fn nothing_decides(mesh: &Mesh) -> Result<()> {
     Ok(())
 }
 
-/// Waits until a request is answered with that status.
+/// Waits until a request is answered with that status, and no connection is left on which another could still be answered as before.
 pub(crate) fn wait_for_status(
+    mesh: &Mesh,
     what: &str,
     status: u16,
     mut ask: impl FnMut() -> Result<Answer>,
 ) -> Result<()> {
-    wait_until(what, SOON, || ask().is_ok_and(|answer| answer.status == status))
+    wait_until(what, SOON, || ask().is_ok_and(|answer| answer.status == status))?;
+    mesh.wait_until_settled()
 }
 
 /// How often a section has decided so, in what Prometheus is given by a proxy that has our labels. Counts get there within a second.

@@ -82,37 +82,42 @@ pub(crate) fn a_registry_that_is_away(mesh: &Mesh) -> Result<()> {
     let what = expect_line(mesh, "inventory", "applying allow RBAC filter");
     let _open = mesh.apply(&away.clone().with("failStrategy", "FAIL_OPEN").document())?;
     what.wait()?;
-    wait_for_status("everything to get through", 200, || write(mesh))?;
+    wait_for_status(mesh, "everything to get through", 200, || write(mesh))?;
 
     // The agent does not try again by itself; any change of the plugin makes it.
     mesh.api().apply(&away.document())?;
-    wait_for_status("nothing to get through", 403, || read(mesh))?;
+    wait_for_status(mesh, "nothing to get through", 403, || read(mesh))?;
     mesh.registry().restart(mesh.world())?;
+    // On a slow machine this shows less, and never something wrong.
     std::thread::sleep(Duration::from_secs(3));
     the_agent_denies_all(mesh)?;
     mesh.api().kubectl(&["annotate", "wasmplugin", "sluice", "-n", "shop", "tried-again=yes"])?;
-    wait_for_status("the module to be fetched", 200, || read(mesh))?;
+    wait_for_status(mesh, "the module to be fetched", 200, || read(mesh))?;
     client_may_only_read(mesh)
 }
 
-/// A workload that starts while its module is still on its way: the proxy takes no traffic, and what comes first is decided.
+/// A workload that starts while its module is still on its way: the proxy takes no traffic, and what comes first is decided. The
+/// module stays on its way until somebody was turned away.
 pub(crate) fn a_workload_that_starts_before_its_module(mesh: &Mesh) -> Result<()> {
     let bytes = std::fs::read(module()?).map_err(|e| e.to_string())?;
-    let server = Service::start("modules", mesh.world(), 7000)?;
-    server.answer(move |_| {
-        Some(Reply { status: 200, headers: Vec::new(), body: bytes.clone(), after: Duration::from_secs(5) })
-    });
+    let server = serving(mesh, bytes)?;
+    server.hold();
     let plugin = Plugin::new("sluice", CLIENT_READS)?.on("late").server();
     let _applied = mesh.apply(&plugin.url(&format!("http://{WORLD}:7000/late.wasm")).document())?;
     let late = mesh.add(Plan::sidecar("late", "late", "v1"))?;
 
     let ask = |request: &Request| late.call("client", request).map(|answer| answer.status);
     let mut before = Vec::new();
+    wait_until("a request to be turned away while the module is asked for", SOON, || {
+        let asked_for = !server.received().is_empty();
+        before.extend(ask(&Request::post("/", "{}")));
+        asked_for && before.last() == Some(&503)
+    })?;
+    server.release();
     wait_until("the first request to get through", SOON, || {
         before.extend(ask(&Request::post("/", "{}")));
         ask(&Request::get("/")).is_ok_and(|status| status == 200)
     })?;
-    assert!(before.contains(&503), "asked when it took no traffic yet: {before:?}");
     assert!(!before.contains(&200), "what nobody may do, from the beginning: {before:?}");
     assert_eq!(ask(&Request::post("/", "{}"))?, 403);
     let arrived = late.service().received();
@@ -174,12 +179,12 @@ pub(crate) fn an_upgrade_that_cannot_be_fetched(mesh: &Mesh) -> Result<()> {
     let _applied = mesh.install(&image(VERSION)?)?;
     client_may_only_read(mesh)?;
     mesh.api().apply(&image("no-such-tag")?.document())?;
-    wait_for_status("the agent to deny", 403, || read(mesh))?;
+    wait_for_status(mesh, "the agent to deny", 403, || read(mesh))?;
     the_agent_denies_all(mesh)?;
     // Back to what it has: at once, and without the registry.
     mesh.registry().stop();
     mesh.api().apply(&image(VERSION)?.document())?;
-    wait_for_status("the version before", 200, || read(mesh))?;
+    wait_for_status(mesh, "the version before", 200, || read(mesh))?;
     client_may_only_read(mesh)?;
     mesh.registry().restart(mesh.world())
 }
@@ -195,7 +200,7 @@ pub(crate) fn a_first_policy_with_a_mistake(mesh: &Mesh) -> Result<()> {
         envoy_answers_500(mesh)?;
         // Corrected, it serves at once.
         mesh.api().apply(&plugin()?.document())?;
-        wait_for_status("the corrected policy", 200, || read(mesh))?;
+        wait_for_status(mesh, "the corrected policy", 200, || read(mesh))?;
         client_may_only_read(mesh)?;
         applied.remove()?;
     }
@@ -248,7 +253,7 @@ pub(crate) fn a_vm_that_dies(mesh: &Mesh) -> Result<()> {
         mesh.service("inventory").forget();
         assert_eq!(write(mesh)?.status, 503, "{strategy}");
         assert!(mesh.service("inventory").received().is_empty());
-        wait_for_status(&format!("{strategy}: requests afterwards"), afterwards, || read(mesh))?;
+        wait_for_status(mesh, &format!("{strategy}: requests afterwards"), afterwards, || read(mesh))?;
         // Whether there is a module again, to be killed, or nobody.
         let poison_again = if strategy == "FAIL_OPEN" { 200 } else { 503 };
         assert_eq!(write(mesh)?.status, poison_again, "{strategy}");

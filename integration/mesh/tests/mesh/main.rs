@@ -116,7 +116,8 @@ fn run(outside: u32, directory: &Path) -> Result<bool> {
         // A failed assertion unwinds through what was applied, which is deleted; the next scenario finds the mesh as it was.
         let outcome = catch_unwind(AssertUnwindSafe(|| scenario(&mesh)));
         // Also what a failed assertion has left is gone before the next one begins.
-        let outcome = match (outcome, mesh.wait_until_as_before()) {
+        let after = mesh.restore().and_then(|()| mesh.wait_until_as_before());
+        let outcome = match (outcome, after) {
             (Ok(Ok(())), after) => Ok(after),
             (outcome, _) => outcome,
         };

@@ -58,7 +58,7 @@ pub(crate) fn on_a_gateway_server_means_never(mesh: &Mesh) -> Result<()> {
         mesh.world()
             .send(&at, &Request::get("/orders/1").header("host", "scratch.example").header("x-refuse", "1"))
     };
-    crate::asserts::wait_for_status("the gateway to route", 200, ask)?;
+    crate::asserts::wait_for_status(mesh, "the gateway to route", 200, ask)?;
     let plugin =
         Plugin::new("sluice", &refuses("at-the-gateway"))?.on_the_gateway().on("istio-ingressgateway");
     let never = mesh.apply(&plugin.clone().server().document())?;

@@ -21,7 +21,7 @@ fn overlay(mesh: &Mesh, name: &str) -> Result<String> {
     Ok(documents.replace("oci://ghcr.io/sluice/", &format!("oci://{REGISTRY}/sluice/")))
 }
 
-/// Lines of a workload's JSON access log that have this path.
+/// Lines of a workload's JSON access log that have this path: all since the mesh began, also those of earlier scenarios.
 pub(crate) fn access_log(mesh: &Mesh, workload: &str, path: &str) -> Vec<Value> {
     let log = mesh.workload(workload).log();
     let entries = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -48,8 +48,24 @@ pub(crate) fn the_overlays_protect_the_shop(mesh: &Mesh) -> Result<()> {
     let at_the_gateway =
         |request: Request| mesh.world().send(&gateway, &request.header("host", "shop.example"));
     let token = Token::of("alice").scope("orders:read").roles(&["reader"]).sign();
-    wait_for_status("the shop to be open", 200, || at_the_gateway(Request::get("/orders/1").bearer(&token)))?;
-    mesh.service("inventory").forget();
+    wait_for_status(mesh, "the shop to be open", 200, || {
+        at_the_gateway(Request::get("/orders/1").bearer(&token))
+    })?;
+    let beta = Token::of("bob").scope("orders:read").claim("tier", "beta").sign();
+    wait_until("a way to the version for beta testers", SOON, || {
+        let answer = at_the_gateway(Request::get("/orders/2").bearer(&beta));
+        answer.is_ok_and(|answer| answer.json()["at"] == "orders-v2")
+    })?;
+    let logged = |workload: &str, path: &str| {
+        access_log(mesh, workload, path).iter().any(|entry| entry["decision"].is_string())
+    };
+    wait_until("decisions in the gateway's access log", SOON, || {
+        at_the_gateway(Request::get("/logged")).is_ok() && logged("gateway", "/logged")
+    })?;
+    wait_until("decisions in inventory's access log", SOON, || {
+        mesh.call("client", "inventory", &Request::get("/logged")).is_ok() && logged("inventory", "/logged")
+    })?;
+    mesh.wait_until_settled()?;
 
     let call =
         format!("/orders/7?call=inventory.shop:8080@{}/inventory/teapot", mesh.address_of("inventory"));
@@ -69,23 +85,24 @@ pub(crate) fn the_overlays_protect_the_shop(mesh: &Mesh) -> Result<()> {
     };
     assert!(trace(&arrived).is_some_and(|id| id.len() == 32), "{arrived}");
     assert_eq!(trace(&arrived), trace(stock));
+    // By its trace: other scenarios have asked for the same paths.
+    let of_the_trace = |entry: &Value| {
+        trace(&arrived).is_some()
+            && entry["traceparent"].as_str().and_then(|t| t.split('-').nth(1)) == trace(&arrived).as_deref()
+    };
+    let mut decided = BTreeMap::new();
     wait_until("the access logs", SOON, || {
-        let logged = [("gateway", call.as_str()), ("inventory", "/inventory/teapot")];
-        logged.iter().all(|(workload, path)| !access_log(mesh, workload, path).is_empty())
+        decided = [("gateway", call.as_str()), ("inventory", "/inventory/teapot")]
+            .into_iter()
+            .filter_map(|(workload, path)| {
+                Some((workload, access_log(mesh, workload, path).into_iter().find(of_the_trace)?))
+            })
+            .collect();
+        decided.len() == 2
     })?;
-    let decided: BTreeMap<_, _> = [("gateway", call.as_str()), ("inventory", "/inventory/teapot")]
-        .into_iter()
-        .filter_map(|(workload, path)| Some((workload, access_log(mesh, workload, path).pop()?)))
-        .collect();
     assert_eq!(decided["gateway"]["decision"], "allowed:authz.allowed.rule:read");
     assert_eq!(decided["inventory"]["decision"], "allowed:authz.allowed.rule:orders-reads");
     assert_eq!(decided["inventory"]["peer"], "spiffe://cluster.local/ns/shop/sa/orders");
-    for entry in decided.values() {
-        assert_eq!(
-            entry["traceparent"].as_str().and_then(|t| t.split('-').nth(1)),
-            trace(&arrived).as_deref()
-        );
-    }
 
     // What is not allowed ends where it should.
     let refused =
@@ -95,7 +112,6 @@ pub(crate) fn the_overlays_protect_the_shop(mesh: &Mesh) -> Result<()> {
         refused(at_the_gateway(Request::post("/orders", "{}").bearer(&token))?),
         (403, "authz.denied.default".to_owned())
     );
-    let beta = Token::of("bob").scope("orders:read").claim("tier", "beta").sign();
     assert_eq!(
         at_the_gateway(Request::get("/orders/1").bearer(&beta))?.json()["at"],
         "orders-v2",
@@ -161,7 +177,7 @@ pub(crate) fn an_envoy_filter_in_place_of_a_plugin(mesh: &Mesh) -> Result<()> {
         "25",
     ])?;
     let _applied = mesh.apply(&filter)?;
-    wait_for_status("the filter to decide", 403, || crate::asserts::write(mesh))?;
+    wait_for_status(mesh, "the filter to decide", 403, || crate::asserts::write(mesh))?;
     crate::asserts::client_may_only_read(mesh)?;
     let ecds = mesh.workload("inventory").admin("/config_dump?resource=ecds_filters")?.text();
     assert!(ecds.contains("\"base_interval\": \"0.025s\""), "{ecds}");
@@ -207,7 +223,7 @@ telemetry: {}
         Request::get(path).header("host", "scratch.example").header("x-sluice-peer", "192.0.2.7")
     };
     let from_the_world = || mesh.world().send(&gateway, &ask("/from-the-world"));
-    wait_for_status("the world to be turned away", 403, from_the_world)?;
+    wait_for_status(mesh, "the world to be turned away", 403, from_the_world)?;
     assert_eq!(from_the_world()?.json()["reason"], "authz.denied.rule:not-the-world");
     // From another address: the outgoing traffic of the client's namespace is its sidecar's, which comes from there.
     let other = mesh.workload("client").namespace().send(&gateway, &ask("/from-the-client"))?;
