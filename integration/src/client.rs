@@ -109,7 +109,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client that speaks HTTP/1.1 to that port and waits ten seconds at most for an answer.
+    /// A client that speaks HTTP/1.1 to that port and waits half a minute at most for an answer.
     pub fn new(port: u16) -> Self {
         Self::speaking(Protocol::Http1, port)
     }
@@ -135,7 +135,7 @@ impl Client {
         connector.set_local_address(address.map(IpAddr::V4));
         let pooled =
             Pooled::builder(TokioExecutor::new()).http2_only(protocol == Protocol::Http2).build(connector);
-        Self { host: Ipv4Addr::LOCALHOST.to_string(), port, protocol, pooled, limit: Duration::from_secs(10) }
+        Self { host: Ipv4Addr::LOCALHOST.to_string(), port, protocol, pooled, limit: Duration::from_secs(30) }
     }
 
     /// The same client with another limit of time for each answer.

@@ -13,10 +13,13 @@ use crate::{
 };
 
 /// How long an Envoy may take until it says that it is live: a module is compiled once for each worker.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(180);
 
 /// How long a replaced filter may take until it is taken or refused.
-const RELOAD: Duration = Duration::from_secs(20);
+const RELOAD: Duration = Duration::from_secs(60);
+
+/// How long a line of a log may take that will be written: on a machine that does much else besides.
+pub(crate) const LOGGED: Duration = Duration::from_secs(30);
 
 /// What an Envoy is started with.
 pub struct EnvoyBuilder {
@@ -241,9 +244,9 @@ impl Envoy {
         self.process.stdout().lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
-    /// The latest entry of the access log that `wanted` accepts, awaited for three seconds (it is written after the answer).
+    /// The latest entry of the access log that `wanted` accepts, awaited for half a minute (it is written after the answer).
     pub fn access_log_entry(&self, wanted: impl Fn(&AccessLogEntry) -> bool) -> Result<AccessLogEntry> {
-        wait_until_some("a line of the access log", Duration::from_secs(3), || {
+        wait_until_some("a line of the access log", LOGGED, || {
             self.access_log().into_iter().rev().find(|entry| wanted(entry))
         })
     }

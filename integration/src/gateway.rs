@@ -325,7 +325,7 @@ impl Gateway {
     /// A field of the access log of the latest request with that path. The log holds no query, so that of `path` is not looked at.
     ///
     /// # Panics
-    /// If no request with that path is logged within three seconds.
+    /// If no request with that path is logged within half a minute.
     pub fn logged(&self, path: &str, field: &str) -> String {
         let entry = self
             .envoy

@@ -6,7 +6,7 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use crate::certificates::{Authority, identity};
-use crate::envoy::{EnvoyBuilder, replace_file};
+use crate::envoy::{EnvoyBuilder, LOGGED, replace_file};
 use crate::process::Process;
 use crate::{
     AccessLogEntry, Client, Envoy, Error, Request, Result, document, module, repository_root, tour,
@@ -21,7 +21,7 @@ pub use ports_of_the_demo::Ports;
 const DOCUMENTED_DIRECTORY: &str = "target/demo";
 
 /// How long a service may take to listen.
-const SERVICE_START: Duration = Duration::from_secs(10);
+const SERVICE_START: Duration = Duration::from_secs(60);
 
 /// One of the three proxies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -351,9 +351,8 @@ impl tour::Demo for Mesh {
         self.ports.edge
     }
 
-    fn logged(&self, proxy: Proxy, request_id: &str) -> Option<AccessLogEntry> {
-        // A proxy that the request did not reach has no line, however long one waits: the edge always has one.
-        let limit = if proxy == Proxy::Edge { Duration::from_secs(3) } else { Duration::from_millis(150) };
+    fn logged(&self, proxy: Proxy, request_id: &str, reached: bool) -> Option<AccessLogEntry> {
+        let limit = if reached { LOGGED } else { Duration::from_millis(150) };
         let wanted =
             |entry: &AccessLogEntry| entry["request_id"] == request_id && entry["proxy"] != "orders-outbound";
         wait_until_some("the log line", limit, || {

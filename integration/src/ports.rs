@@ -54,7 +54,7 @@ pub(crate) async fn listen_again(port: u16) -> std::io::Result<TcpListener> {
     let started = Instant::now();
     loop {
         match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
-            Err(e) if e.kind() == ErrorKind::AddrInUse && started.elapsed() < Duration::from_secs(5) => {
+            Err(e) if e.kind() == ErrorKind::AddrInUse && started.elapsed() < Duration::from_secs(30) => {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
             outcome => return outcome,
@@ -147,7 +147,7 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         // For a moment a child that another test forks may hold a copy.
         let us = format!("(pid {})", std::process::id());
-        let limit = Duration::from_secs(5);
+        let limit = Duration::from_secs(60);
         wait_until("us to be named", limit, || holder(port).is_some_and(|holder| holder.ends_with(&us)))
             .unwrap();
         drop(listener);

@@ -46,12 +46,12 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects to a port on loopback; answers are awaited for ten seconds.
+    /// Connects to a port on loopback; answers are awaited for half a minute.
     pub fn open(port: u16) -> Result<Self> {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
             .map_err(|e| Error::Other(format!("can't connect to port {port}: {e}")))?;
         stream.set_nodelay(true).map_err(|e| Error::Other(format!("port {port}: {e}")))?;
-        Ok(Self { stream, unread: Vec::new(), limit: Duration::from_secs(10) })
+        Ok(Self { stream, unread: Vec::new(), limit: Duration::from_secs(30) })
     }
 
     /// The same connection with another limit of time for each answer.

@@ -25,8 +25,9 @@ pub trait Demo {
     /// The port of the edge, on loopback.
     fn edge_port(&self) -> u16;
 
-    /// What a proxy says of a request: the fields of its access log. Nothing if it has not seen it.
-    fn logged(&self, proxy: Proxy, request_id: &str) -> Option<AccessLogEntry>;
+    /// What a proxy says of a request: the fields of its access log. Nothing if it has not seen it. One that the request is known to
+    /// have `reached` is waited for; of others nothing may come, however long one waits.
+    fn logged(&self, proxy: Proxy, request_id: &str, reached: bool) -> Option<AccessLogEntry>;
 
     /// The edge's metrics as Prometheus scrapes them.
     fn edge_metrics(&self) -> Result<String>;

@@ -4,12 +4,12 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use sluice_integration::tokens::{self, Token};
-use sluice_integration::{Client, Gateway, Protocol, Reply, Request, Upstream};
+use sluice_integration::{Client, Gateway, Protocol, Reply, Request, Upstream, wait_until};
 
 #[test]
 fn the_burst_is_served_and_the_rest_is_told_when_to_come_back() {
     let gateway = Gateway::with_policy(
-        "{version: 1, rateLimit: {rules: [{name: per-tenant, key: [header.x-tenant], limit: 6/min, burst: 3}]}, telemetry: {}}",
+        "{version: 1, rateLimit: {rules: [{name: per-tenant, key: [header.x-tenant], limit: 6/h, burst: 3}]}, telemetry: {}}",
     );
     let call = |path: &str, tenant: &str| gateway.send(Request::get(path).header("x-tenant", tenant));
     for _ in 0..3 {
@@ -20,7 +20,7 @@ fn the_burst_is_served_and_the_rest_is_told_when_to_come_back() {
     let refused = call("/refused", "one");
     assert_eq!(refused.status, 429);
     let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
-    assert!((1..=10).contains(&wait), "{wait}");
+    assert!((1..=600).contains(&wait), "{wait}");
     assert!(refused.header("ratelimit").unwrap().contains("r=0"), "{:?}", refused.headers);
     assert!(refused.header("ratelimit-policy").unwrap().contains("per-tenant"), "{:?}", refused.headers);
     assert_eq!(gateway.details("/refused"), "rate_limit.exceeded.rule:per-tenant");
@@ -34,10 +34,11 @@ fn time_gives_back_what_was_used() {
     let gateway = Gateway::with_policy(
         "{version: 1, rateLimit: {rules: [{name: all, key: [client.address], limit: 30/min, burst: 1}]}}",
     );
-    assert_eq!(gateway.get("/a").status, 200);
-    assert_eq!(gateway.get("/a").status, 429);
-    std::thread::sleep(Duration::from_millis(2100));
-    assert_eq!(gateway.get("/a").status, 200);
+    // One every two seconds: on a slow machine several may pass before one comes too soon.
+    for status in [200, 429, 200] {
+        wait_until(&status.to_string(), Duration::from_secs(60), || gateway.get("/a").status == status)
+            .unwrap();
+    }
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn a_new_policy_decides_from_the_next_request_and_a_broken_one_never() {
         ("{version: 1, authz: {default: perhaps}}", "authz.default"),
     ] {
         assert!(!gateway.reload(broken).unwrap(), "{broken}");
-        gateway.envoy().log_line(path, Duration::from_secs(3)).unwrap();
+        gateway.envoy().log_line(path, Duration::from_secs(60)).unwrap();
         assert_eq!((status(0), status(1)), (403, 200), "{broken}");
     }
     assert!(!gateway.reload_text("not JSON").unwrap());
@@ -68,11 +68,15 @@ fn a_hundred_reloads_under_load_fail_no_request_and_leave_nothing_behind() {
         })
         .collect();
 
+    let answered = || served.load(Ordering::Relaxed) + wrong.load(Ordering::Relaxed);
     let reload = |generations: std::ops::RangeInclusive<usize>| {
         for generation in generations {
             assert!(gateway.reload(&policy(generation)).unwrap(), "generation {generation}");
             let answer = gateway.send(Request::get("/").header("x-generation", generation.to_string()));
             assert_eq!(answer.status, 200, "generation {generation}");
+            // Each generation serves some of the load, however slow the machine is.
+            let before = answered();
+            wait_until("more requests", Duration::from_secs(60), || answered() >= before + 5).unwrap();
         }
     };
     // What the first reloads allocate stays for good reasons (metrics are kept for ever); the hundred after them must add nothing.
@@ -82,17 +86,19 @@ fn a_hundred_reloads_under_load_fail_no_request_and_leave_nothing_behind() {
     running.store(false, Ordering::Relaxed);
     load.into_iter().for_each(|thread| thread.join().unwrap());
     assert_eq!(wrong.load(Ordering::Relaxed), 0, "of {}", served.load(Ordering::Relaxed));
-    assert!(served.load(Ordering::Relaxed) > 500);
 
     let after = gateway.envoy().usage().unwrap();
     let growth = after.resident.saturating_sub(before.resident) >> 20;
     assert!(growth < 24, "{growth} MiB more after a hundred reloads");
     // Old configurations' timers have ended: an idle proxy is idle.
-    std::thread::sleep(Duration::from_millis(500));
-    let idle = gateway.envoy().usage().unwrap().processor;
-    std::thread::sleep(Duration::from_secs(2));
-    let used = gateway.envoy().usage().unwrap().processor - idle;
-    assert!(used < Duration::from_millis(200), "{used:?} in two idle seconds");
+    let mut used = Duration::MAX;
+    wait_until("an idle proxy", Duration::from_secs(60), || {
+        let before = gateway.envoy().usage().unwrap().processor;
+        std::thread::sleep(Duration::from_secs(2));
+        used = gateway.envoy().usage().unwrap().processor - before;
+        used < Duration::from_millis(200)
+    })
+    .unwrap_or_else(|_| panic!("{used:?} in two idle seconds"));
 }
 
 #[test]
@@ -101,7 +107,7 @@ fn a_proxy_without_its_first_policy_lets_nothing_through_until_it_comes() {
     assert_eq!(gateway.get("/").status, 500);
     assert_eq!(gateway.upstream().count(), 0);
     assert!(gateway.reload("{version: 1}").unwrap());
-    wait_until("an answer", Duration::from_secs(5), || gateway.get("/").status == 200).unwrap();
+    wait_until("an answer", Duration::from_secs(60), || gateway.get("/").status == 200).unwrap();
 }
 
 #[test]

@@ -10,7 +10,7 @@ use sluice_integration::{Error, Process, Result, tools};
 use crate::{isolation, run};
 
 /// How long it may take to answer.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(180);
 
 /// Networks for the containers, in a namespace where nothing else has any.
 const NETWORKS: &str = "base=10.213.0.0/16,size=24";

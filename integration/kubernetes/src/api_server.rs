@@ -11,7 +11,7 @@ use crate::certificates::Files;
 use crate::namespace::Namespace;
 
 /// A cold machine that does other work takes a while to read a program of 100 MB.
-const START: Duration = Duration::from_secs(120);
+const START: Duration = Duration::from_secs(240);
 
 /// A running API server on loopback; what it needs is ended and removed with it.
 pub struct ApiServer {
@@ -99,7 +99,7 @@ impl ApiServer {
     /// # Errors
     /// The server refuses.
     pub fn delete(&self, yaml: &str) -> Result<String> {
-        self.run(&["delete", "--ignore-not-found", "--timeout=60s", "-f", "-"], yaml)
+        self.run(&["delete", "--ignore-not-found", "--timeout=180s", "-f", "-"], yaml)
     }
 
     /// Creates a namespace, if there is none of this name.
@@ -132,7 +132,7 @@ impl ApiServer {
         ask.args(READY);
         self.server.wait_ready(START, || run(&mut ask, &READY, "").is_ok())?;
         // Objects of a namespace can't be made before it is there; the server makes its own a moment after it is ready.
-        self.kubectl(&["wait", "--for=create", "--timeout=60s", "namespace/default"])?;
+        self.kubectl(&["wait", "--for=create", "--timeout=180s", "namespace/default"])?;
         Ok(())
     }
 }

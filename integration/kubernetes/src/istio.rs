@@ -30,7 +30,7 @@ impl ApiServer {
             .to_str()
             .ok_or("the path of this checkout is not UTF-8: kubectl can't be told of a file in it")?;
         self.kubectl(&["apply", "--server-side", "-f", file])?;
-        self.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"])?;
+        self.kubectl(&["wait", "--for=condition=Established", "--timeout=180s", "crd", "--all"])?;
         Ok(())
     }
 }

@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 use sluice_integration::{repository_root, tools};
 use sluice_kubernetes_test::ApiServer;
 
-/// istioctl, in the root of the repository. It is ended after a minute: it waits for ever for a cluster that it does not find.
+/// istioctl, in the root of the repository. It is ended after five minutes: it waits for ever for a cluster that it does not find.
 fn istioctl_command(server: Option<&ApiServer>, arguments: &[&str]) -> Command {
     let mut command = Command::new("timeout");
-    command.arg("60").arg(tools::find("istioctl").unwrap()).args(arguments).current_dir(repository_root());
+    command.arg("300").arg(tools::find("istioctl").unwrap()).args(arguments).current_dir(repository_root());
     command.env("KUBECONFIG", server.map_or("/dev/null".as_ref(), ApiServer::kubeconfig));
     command
 }

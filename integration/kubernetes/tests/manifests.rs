@@ -104,7 +104,7 @@ fn envoy_takes_the_labels_beside_those_of_its_own_bootstrap() {
     command.arg("--config-yaml").arg(map["data"]["custom_bootstrap.json"].as_str().unwrap());
     let mut envoy = Process::start("envoy", command, folder.path()).unwrap();
     let dump = || Client::new(admin).send(&Request::get("/config_dump")).ok();
-    envoy.wait_ready(Duration::from_secs(60), || dump().is_some_and(|answer| answer.status == 200)).unwrap();
+    envoy.wait_ready(Duration::from_secs(180), || dump().is_some_and(|answer| answer.status == 200)).unwrap();
     let text = dump().unwrap().text();
     let tags: Vec<&str> =
         text.lines().filter_map(|line| line.trim().strip_prefix("\"tag_name\": \"")).collect();

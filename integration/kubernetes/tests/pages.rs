@@ -96,7 +96,7 @@ impl Folder {
         }
         let mut process = Process::start("page", command, self.path()).unwrap();
         let ended =
-            sluice_integration::wait_until("the page to end", std::time::Duration::from_secs(60), || {
+            sluice_integration::wait_until("the page to end", std::time::Duration::from_secs(300), || {
                 process.exit_status().is_some()
             });
         let (output, errors) = (process.stdout(), process.stderr());

@@ -41,15 +41,15 @@ fn shell(script: &str) -> Command {
 #[test]
 fn a_dropped_process_is_gone_with_its_children() {
     let process = start("family", "sleep 600 & echo $!; wait");
-    let child: u32 = crate::wait_until_some("the child's id", Duration::from_secs(5), || {
+    let child: u32 = crate::wait_until_some("the child's id", Duration::from_secs(60), || {
         process.stdout().trim().parse().ok()
     })
     .unwrap();
     // Between fork and exec the child is named before it has a command line.
-    wait_until("both to live", Duration::from_secs(5), || lives(process.id()) && lives(child)).unwrap();
+    wait_until("both to live", Duration::from_secs(60), || lives(process.id()) && lives(child)).unwrap();
     let parent = process.id();
     drop(process);
-    wait_until("both to be gone", Duration::from_secs(5), || !lives(parent) && !lives(child)).unwrap();
+    wait_until("both to be gone", Duration::from_secs(60), || !lives(parent) && !lives(child)).unwrap();
 }
 
 #[test]
@@ -62,21 +62,22 @@ fn a_process_outlives_the_thread_that_started_it() {
 #[test]
 fn one_that_ends_early_is_reported_with_its_log() {
     let mut process = start("early", "echo no such thing >&2; exit 3");
-    let error = process.wait_ready(Duration::from_secs(5), || false).unwrap_err().to_string();
+    let error = process.wait_ready(Duration::from_secs(60), || false).unwrap_err().to_string();
     assert!(error.contains("early ended (exit status: 3)") && error.contains("no such thing"), "{error}");
 }
 
 #[test]
 fn one_that_is_not_ready_in_time_is_reported_with_its_log() {
     let mut process = start("slow", "echo still loading >&2; sleep 600");
-    let error = process.wait_ready(Duration::from_millis(200), || false).unwrap_err().to_string();
+    wait_until("its word", Duration::from_secs(60), || process.stderr().contains("still loading")).unwrap();
+    let error = process.wait_ready(Duration::from_millis(20), || false).unwrap_err().to_string();
     assert!(error.contains("slow to be ready: not in time") && error.contains("still loading"), "{error}");
 }
 
 #[test]
 fn memory_and_processor_time_are_read() {
     let process = start("busy", "while :; do :; done");
-    wait_until("some work", Duration::from_secs(5), || {
+    wait_until("some work", Duration::from_secs(60), || {
         process.usage().is_ok_and(|usage| usage.processor > Duration::from_millis(30))
     })
     .unwrap();

@@ -18,7 +18,7 @@ const POLICY: &str = "/policies/edge.policy.yaml";
 
 /// Envoy hands its spans over every 200 ms (`tracing.opentelemetry.flush_interval_ms` in the bootstraps), Jaeger's batches take as
 /// long again.
-const SPANS: Duration = Duration::from_secs(10);
+const SPANS: Duration = Duration::from_secs(30);
 
 /// The demo of docker-compose.yml. What a proxy did is read from its spans, which carry what its access log has too: a
 /// container can't read the logs of others.
@@ -95,7 +95,7 @@ impl Demo for Compose {
         EDGE
     }
 
-    fn logged(&self, proxy: Proxy, request_id: &str) -> Option<AccessLogEntry> {
+    fn logged(&self, proxy: Proxy, request_id: &str, _: bool) -> Option<AccessLogEntry> {
         let of = |spans: &[Span], proxy| {
             spans.iter().find(|span| span.tags["proxy"] == inbound_of(proxy)).cloned()
         };

@@ -53,7 +53,7 @@ pub(super) fn steps(walk: &mut Walk, demo: &Compose) -> Result<()> {
         };
         let all = BTreeSet::from(SERVICES.map(str::to_owned));
         // It scrapes every five seconds.
-        let there = wait_until("the decisions of all proxies", Duration::from_secs(20), || {
+        let there = wait_until("the decisions of all proxies", Duration::from_secs(60), || {
             series = demo.query(query).unwrap_or_default();
             proxies(&series) == all
         });

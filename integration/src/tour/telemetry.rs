@@ -61,7 +61,7 @@ pub(super) fn steps(walk: &mut Walk) -> Result<()> {
         };
         // The module hands its counts to Envoy once a second.
         let mut lines: Vec<String> = Vec::new();
-        let _ = wait_until("the counts", Duration::from_secs(3), || {
+        let _ = wait_until("the counts", Duration::from_secs(30), || {
             let metrics = walk.demo().edge_metrics().unwrap_or_default();
             lines = metrics.lines().filter(|line| line.starts_with("sluice_")).map(str::to_owned).collect();
             expected.iter().all(|decision| counted(&lines, *decision))

@@ -40,10 +40,19 @@ pub(super) struct Seen<'m> {
 }
 
 impl Seen<'_> {
-    /// The line that a proxy logged about this request; `null` if it did not see it (or not in time).
+    /// The line that a proxy logged about this request, which has reached it; `null` if it did not, after a while.
     pub(super) fn logged(&self, proxy: Proxy) -> Value {
+        self.line(proxy, true)
+    }
+
+    /// The same of a proxy that it may not have reached; the edge it always has.
+    fn perhaps_logged(&self, proxy: Proxy) -> Value {
+        self.line(proxy, proxy == Proxy::Edge)
+    }
+
+    fn line(&self, proxy: Proxy, reached: bool) -> Value {
         let Some(id) = self.answer.header("x-request-id") else { return Value::Null };
-        self.demo.logged(proxy, id).unwrap_or(Value::Null)
+        self.demo.logged(proxy, id, reached).unwrap_or(Value::Null)
     }
 
     /// What the service says that reached it: the values of a header.
@@ -202,7 +211,7 @@ impl<'m> Walk<'m> {
 
     fn show_decisions(&self, seen: &Seen) {
         for proxy in Proxy::ALL {
-            let entry = seen.logged(proxy);
+            let entry = seen.perhaps_logged(proxy);
             if entry.is_null() {
                 continue;
             }

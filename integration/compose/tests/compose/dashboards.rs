@@ -21,7 +21,7 @@ pub(crate) fn check(_: &Demo) -> Result<()> {
     for query in queries {
         let mut series = Vec::new();
         // Rates need two scrapes.
-        let there = wait_until("data", Duration::from_secs(20), || {
+        let there = wait_until("data", Duration::from_secs(60), || {
             series = ask(&query.expression).unwrap_or_default();
             let there = series.iter().any(|one| one["value"][1].as_str().is_some_and(|value| value != "NaN"));
             if !there {

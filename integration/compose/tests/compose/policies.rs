@@ -30,7 +30,7 @@ pub(crate) fn check(demo: &Demo) -> Result<()> {
     must("the policy can be changed", changed != committed)?;
     fs::write(&edge, &changed).map_err(|e| Error::file("can't write", &edge, e))?;
     print!("{}", prepare(demo, &folder)?.succeeded("prepare")?);
-    let let_in = wait_until("bob to be let in", Duration::from_secs(20), || status() == 200);
+    let let_in = wait_until("bob to be let in", Duration::from_secs(60), || status() == 200);
     must("with another policy bob is let in, without a restart", let_in.is_ok())?;
 
     let wrong = changed.replace("version: 1\n", "version: 1\nauthzz: {}\n");
@@ -47,7 +47,7 @@ pub(crate) fn check(demo: &Demo) -> Result<()> {
 
     let committed = repository_root().join("envoy-configs/compose");
     prepare(demo, &committed)?.succeeded("prepare")?;
-    let back = wait_until("bob to be refused again", Duration::from_secs(20), || status() == 403);
+    let back = wait_until("bob to be refused again", Duration::from_secs(60), || status() == 403);
     must("the first is back", back.is_ok())
 }
 

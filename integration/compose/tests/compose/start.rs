@@ -8,7 +8,7 @@ use sluice_integration::{Error, Result, repository_root, wait_until};
 use crate::{Demo, must};
 
 /// How long everything may take to be healthy: three Envoys compile the module, on a machine that may have two cores.
-const HEALTHY: Duration = Duration::from_secs(180);
+const HEALTHY: Duration = Duration::from_secs(300);
 
 /// What is not run: Grafana's programs are not to be had where images aren't. What it is given is tested all the same.
 const LEFT_OUT: [&str; 1] = ["grafana"];

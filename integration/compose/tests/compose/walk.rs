@@ -33,7 +33,7 @@ pub(crate) fn check(demo: &Demo) -> Result<()> {
 fn access_log(demo: &Demo) -> Result<()> {
     let answer = Client::new(EDGE).send(&Request::get("/orders/7"))?;
     let id = answer.header("x-request-id").unwrap_or_default().to_owned();
-    let line = wait_until_some("the line in the edge's log", std::time::Duration::from_secs(10), || {
+    let line = wait_until_some("the line in the edge's log", std::time::Duration::from_secs(60), || {
         demo.project.json_log("edge").ok()?.into_iter().find(|line| line["request_id"] == id.as_str())
     })?;
     println!("   {line}");

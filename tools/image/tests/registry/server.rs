@@ -46,7 +46,7 @@ impl Registry {
         let mut command = Command::new(tools::find("docker-registry").unwrap());
         command.arg("serve").arg(&file);
         let mut process = Process::start("registry", command, folder.path()).unwrap();
-        process.wait_ready(Duration::from_secs(30), || TcpStream::connect(&address).is_ok()).unwrap();
+        process.wait_ready(Duration::from_secs(120), || TcpStream::connect(&address).is_ok()).unwrap();
         Registry { address, _process: process, _folder: folder }
     }
 
