@@ -1,11 +1,13 @@
 //! A well-behaved HTTP client, blocking or not.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
+use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Bytes;
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper_util::client::legacy::Client as Pooled;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -24,12 +26,20 @@ pub struct Request {
     pub headers: Vec<(String, Vec<u8>)>,
     /// The body.
     pub body: Vec<u8>,
+    /// The trailers in order; HTTP/1.1 sends none.
+    pub trailers: Vec<(String, Vec<u8>)>,
 }
 
 impl Request {
     /// A request with any method.
     pub fn new(method: &str, path: &str) -> Self {
-        Self { method: method.to_owned(), path: path.to_owned(), headers: Vec::new(), body: Vec::new() }
+        Self {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            trailers: Vec::new(),
+        }
     }
 
     /// A GET request.
@@ -45,6 +55,12 @@ impl Request {
     /// One more header; its value may hold any byte that HTTP allows in one.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.headers.push((name.to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// One more trailer.
+    pub fn trailer(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.trailers.push((name.to_owned(), value.as_ref().to_owned()));
         self
     }
 
@@ -98,13 +114,16 @@ pub enum Protocol {
     Http2,
 }
 
+/// A request's body, with trailers behind it if there are any.
+type Body = BoxBody<Bytes, Infallible>;
+
 /// A client of one port, on loopback unless told. Cloning shares the connections.
 #[derive(Clone)]
 pub struct Client {
     host: String,
     port: u16,
     protocol: Protocol,
-    pooled: Pooled<HttpConnector, Full<Bytes>>,
+    pooled: Pooled<HttpConnector, Body>,
     limit: Duration,
 }
 
@@ -187,7 +206,7 @@ impl Client {
         tokio::time::timeout(self.limit, exchange).await.map_err(|_| failed(&"no answer in time"))?
     }
 
-    fn to_hyper(&self, request: &Request) -> Result<hyper::Request<Full<Bytes>>> {
+    fn to_hyper(&self, request: &Request) -> Result<hyper::Request<Body>> {
         let unsendable = |e: &dyn std::fmt::Display| {
             Error::Other(format!(
                 "a well-behaved client can't send {request:?} ({e}): use sluice_integration::raw"
@@ -205,12 +224,22 @@ impl Client {
         let mut built = hyper::Request::builder()
             .method(request.method.as_str())
             .uri(uri)
-            .body(Full::new(Bytes::from(request.body.clone())))
+            .body(Full::new(Bytes::from(request.body.clone())).boxed())
             .map_err(|e| unsendable(&e))?;
-        for (name, value) in &request.headers {
-            let name = HeaderName::try_from(name.as_str()).map_err(|e| unsendable(&e))?;
-            let value = HeaderValue::from_bytes(value).map_err(|e| unsendable(&e))?;
-            built.headers_mut().append(name, value);
+        let fill = |map: &mut HeaderMap, fields: &[(String, Vec<u8>)]| {
+            for (name, value) in fields {
+                let name = HeaderName::try_from(name.as_str()).map_err(|e| unsendable(&e))?;
+                let value = HeaderValue::from_bytes(value).map_err(|e| unsendable(&e))?;
+                map.append(name, value);
+            }
+            Ok::<(), Error>(())
+        };
+        fill(built.headers_mut(), &request.headers)?;
+        if !request.trailers.is_empty() {
+            let mut trailers = HeaderMap::new();
+            fill(&mut trailers, &request.trailers)?;
+            let body = Full::new(Bytes::from(request.body.clone()));
+            *built.body_mut() = body.with_trailers(std::future::ready(Some(Ok(trailers)))).boxed();
         }
         Ok(built)
     }

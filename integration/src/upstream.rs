@@ -31,6 +31,8 @@ pub struct Received {
     pub headers: Vec<(String, Vec<u8>)>,
     /// The body.
     pub body: Vec<u8>,
+    /// The trailers in order, names in lower case.
+    pub trailers: Vec<(String, Vec<u8>)>,
 }
 
 impl Received {
@@ -46,12 +48,17 @@ impl Received {
         if let Some(authority) = head.uri.authority() {
             headers.push(("host".to_owned(), authority.as_str().as_bytes().to_owned()));
         }
+        let body = body.collect().await.ok();
+        let trailers = body.as_ref().and_then(|body| body.trailers()).into_iter().flatten();
+        let trailers =
+            trailers.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_owned())).collect();
         Self {
             at,
             method: head.method.to_string(),
             path: head.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
             headers,
-            body: body.collect().await.map(|body| body.to_bytes().to_vec()).unwrap_or_default(),
+            body: body.map(|body| body.to_bytes().to_vec()).unwrap_or_default(),
+            trailers,
         }
     }
 

@@ -90,9 +90,13 @@ impl AuthnSection {
         };
         // One is missing only where a problem was reported.
         let providers = providers.into_iter().collect::<Option<Vec<Provider>>>()?;
+        let identity_headers = IdentityHeaders::new(self.identity_headers());
+        compiler.protected.extend(identity_headers.iter().cloned());
+        let sources = providers.iter().flat_map(|provider| provider.kind.sources());
+        compiler.protected.extend(sources.filter_map(CredentialSource::header));
         Some(Authn {
             rules,
-            identity_headers: IdentityHeaders::new(self.identity_headers()),
+            identity_headers,
             reasons: self.reasons(compiler),
             challenges,
             cache: RefCell::new(TokenCache::new(cache_size.min(MOST_CACHED), compiler.seed)),
@@ -268,7 +272,8 @@ impl AuthnSection {
             .collect();
         let mut report = |name: &HeaderName, path: FieldPath| {
             let name = name.as_str();
-            if name == "authorization" || credentials.iter().any(|credential| credential.as_str() == name) {
+            let is_credential = |credential: &&HeaderName| credential.is_spelt(name.as_bytes());
+            if name == "authorization" || credentials.iter().any(is_credential) {
                 problems.report(
                     &path,
                     format!("`{name}` is where a credential is read: it cannot carry identity too"),

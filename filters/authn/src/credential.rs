@@ -2,7 +2,7 @@
 
 use crate::config::SourceConfig;
 use sluice_core::cookie;
-use sluice_core::header::{HeaderName, HeaderValue};
+use sluice_core::header::{HeaderName, HeaderValue, is_token};
 use sluice_core::header_map::Single;
 use sluice_core::request::RequestView;
 use sluice_core::verdict::Mutations;
@@ -43,10 +43,10 @@ impl CredentialSource {
     /// A sentence: none or several places, or a scheme where there can be none.
     pub fn new(config: &SourceConfig) -> Result<Self, String> {
         let SourceConfig { header, scheme, query, cookie } = config;
-        let is_token = |text: &str| HeaderName::new(text).is_ok();
+        let is_name = |text: &str| HeaderName::new(text).is_ok();
         match (header, query, cookie) {
             (Some(name), None, None) => match scheme {
-                Some(scheme) if !is_token(scheme) => Err(format!(
+                Some(scheme) if !is_name(scheme) => Err(format!(
                     "{scheme:?} is not an authentication scheme: write it alone, such as `Bearer`"
                 )),
                 None if name.as_str() == "authorization" => {
@@ -57,7 +57,7 @@ impl CredentialSource {
             },
             (None, ..) if scheme.is_some() => Err("`scheme` goes with `header` only".to_owned()),
             (None, Some(name), None) if !name.is_empty() => Ok(Self::Query(name.clone())),
-            (None, None, Some(name)) if is_token(name) => Ok(Self::Cookie(name.clone())),
+            (None, None, Some(name)) if is_name(name) => Ok(Self::Cookie(name.clone())),
             (None, None, Some(name)) => {
                 Err(format!("{name:?} is not the name of a cookie (RFC 6265 §4.1.1)"))
             }
@@ -69,13 +69,14 @@ impl CredentialSource {
     /// Reads it.
     pub fn read<'r>(&'r self, request: &'r RequestView<'_>) -> Found<'r> {
         match self {
-            Self::Header { name, scheme } => match (request.headers().single(name.as_str()), scheme) {
-                (Single::Absent, _) => Found::Absent,
-                (Single::Repeated, _) => Found::Repeated,
-                (Single::Once(value), None) => Found::Once(value.into()),
-                (Single::Once(value), Some(scheme)) => after_scheme(value, scheme)
-                    .map_or(Found::Absent, |credential| Found::Once(credential.into())),
+            Self::Header { name, scheme: None } => match request.headers().single(name.as_str()) {
+                Single::Absent => Found::Absent,
+                Single::Repeated => Found::Repeated,
+                Single::Once(value) => Found::Once(value.into()),
             },
+            Self::Header { name, scheme: Some(scheme) } => {
+                behind_scheme(request.headers().all(name.as_str()), scheme)
+            }
             Self::Query(name) => one(request.query_values(name)),
             Self::Cookie(name) => one(cookie::values(request.headers(), name).map(Cow::Borrowed)),
         }
@@ -94,20 +95,46 @@ impl CredentialSource {
         found
     }
 
-    /// Takes the credential out of what goes on to the service. One in the query stays: the path is not rewritten here.
-    pub fn remove(&self, request: &RequestView<'_>, mutations: &mut Mutations) {
+    /// The header that it stands in; none for the query.
+    pub fn header(&self) -> Option<HeaderName> {
         match self {
-            Self::Header { name, .. } => {
-                if self.read(request) != Found::Absent {
-                    mutations.remove_request_header(name.clone());
+            Self::Header { name, .. } => Some(name.clone()),
+            Self::Cookie(_) => Some(HeaderName::from_static("cookie")),
+            Self::Query(_) => None,
+        }
+    }
+
+    /// Takes the credentials of `sources` out of what goes on to the service, but for the one at `kept`. One in the query stays: the
+    /// path is not rewritten here.
+    pub fn remove_all<'s>(
+        sources: impl Iterator<Item = &'s Self>,
+        kept: Option<&Self>,
+        request: &RequestView<'_>,
+        mutations: &mut Mutations,
+    ) {
+        let kept_header = match kept {
+            Some(Self::Header { name, .. }) => Some(name),
+            _ => None,
+        };
+        let kept_cookie = match kept {
+            Some(Self::Cookie(name)) => Some(name.as_str()),
+            _ => None,
+        };
+        let mut cookies: Vec<&str> = Vec::new();
+        for source in sources {
+            match source {
+                Self::Header { name, .. } if kept_header == Some(name) => {}
+                Self::Header { name, .. } => {
+                    if source.read(request) != Found::Absent {
+                        mutations.remove_request_header(name.clone());
+                    }
                 }
+                Self::Cookie(name) => cookies.push(name),
+                Self::Query(_) => {}
             }
-            Self::Cookie(name) => {
-                if self.read(request) != Found::Absent {
-                    remove_cookie(name, request, mutations);
-                }
-            }
-            Self::Query(_) => {}
+        }
+        if !cookies.is_empty() {
+            remove_cookies(&cookies, kept_cookie, request, mutations);
         }
     }
 }
@@ -131,28 +158,54 @@ fn one<'r>(mut values: impl Iterator<Item = Cow<'r, [u8]>>) -> Found<'r> {
     }
 }
 
-/// The credential behind `scheme`, whose case does not matter (RFC 9110 §11.1); `None` for another scheme.
-fn after_scheme<'v>(value: &'v [u8], scheme: &str) -> Option<&'v [u8]> {
-    let (found, rest) = value.split_at_checked(scheme.len())?;
-    if !found.eq_ignore_ascii_case(scheme.as_bytes()) {
-        return None;
+/// The credential behind `scheme` in a field that has room for one credential (RFC 9110 §11.6.2), whichever header it is.
+///
+/// Envoy joins several lines of `authorization` with commas, so that one more credential may stand on the same line: it is a repeated
+/// one, since the service might read it.
+fn behind_scheme<'v>(mut lines: impl Iterator<Item = &'v [u8]>, scheme: &str) -> Found<'v> {
+    let Some(first) = lines.next() else { return Found::Absent };
+    let mut others = lines.peekable();
+    if others.peek().is_none() {
+        return match after_scheme(first, scheme) {
+            Some(credential) => Found::Once(credential.into()),
+            None if is_mentioned(first, scheme) => Found::Repeated,
+            None => Found::Absent,
+        };
     }
-    match rest.first() {
-        // The scheme without a credential: one that is no good, rather than none.
-        None => Some(rest),
-        Some(b' ' | b'\t') => Some(rest.trim_ascii()),
-        Some(_) => None,
-    }
+    let ours = |line: &[u8]| after_scheme(line, scheme).is_some() || is_mentioned(line, scheme);
+    if std::iter::once(first).chain(others).any(ours) { Found::Repeated } else { Found::Absent }
 }
 
-/// Leaves the other cookies as they are, in one line.
-fn remove_cookie(name: &str, request: &RequestView<'_>, mutations: &mut Mutations) {
-    let header = HeaderName::from_static("cookie");
+/// The credential behind `scheme`, whose case does not matter (RFC 9110 §11.1); `None` for another scheme.
+///
+/// RFC 9110 §11.4 has blanks between the two, and tabs are taken for blanks by many. What else ends the scheme's name (`Bearer:abc`) makes
+/// a credential that is no good, rather than none.
+fn after_scheme<'v>(value: &'v [u8], scheme: &str) -> Option<&'v [u8]> {
+    let (found, rest) = value.split_at_checked(scheme.len())?;
+    let ends = rest.first().is_none_or(|byte| !is_token(*byte));
+    (ends && found.eq_ignore_ascii_case(scheme.as_bytes())).then(|| rest.trim_ascii())
+}
+
+/// Whether a value that begins with another scheme has `scheme` further on: `Basic YTpi,Bearer abc`.
+fn is_mentioned(value: &[u8], scheme: &str) -> bool {
+    let words = value.split(|byte| matches!(byte, b' ' | b'\t' | b',' | b';' | b'"' | b'\''));
+    words.skip(1).any(|word| word.eq_ignore_ascii_case(scheme.as_bytes()))
+}
+
+/// Leaves the other cookies as they are, in one line. Some servers decode the names of cookies and turn what is neither a letter nor a
+/// digit into `_` (PHP): whatever they take for one of `names` goes as well.
+fn remove_cookies(names: &[&str], kept: Option<&str>, request: &RequestView<'_>, mutations: &mut Mutations) {
     let mut line = Vec::new();
+    let mut removed = false;
     for pair in request.headers().all("cookie").flat_map(|line| line.split(|byte| *byte == b';')) {
         let pair = pair.trim_ascii();
         let key = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
-        if pair.is_empty() || key == name.as_bytes() {
+        let is_kept = kept.is_some_and(|kept| kept.as_bytes() == key);
+        if !is_kept && names.iter().any(|name| cookie::is_spelt(name, key)) {
+            removed = true;
+            continue;
+        }
+        if pair.is_empty() {
             continue;
         }
         if !line.is_empty() {
@@ -160,6 +213,10 @@ fn remove_cookie(name: &str, request: &RequestView<'_>, mutations: &mut Mutation
         }
         line.extend(pair);
     }
+    if !removed {
+        return;
+    }
+    let header = HeaderName::from_static("cookie");
     match HeaderValue::new(&line) {
         Ok(value) if !line.is_empty() => mutations.set_request_header(header, value),
         _ => mutations.remove_request_header(header),

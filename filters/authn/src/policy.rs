@@ -196,8 +196,12 @@ impl Stage for Authn {
             }
             (None, _) => {
                 let reason = match rule.requirement {
+                    // Authentication is not ours here: the service may verify by itself what came.
                     Requirement::None => self.reasons.not_required,
-                    Requirement::Any(_) | Requirement::Optional(_) => self.reasons.anonymous,
+                    Requirement::Any(_) | Requirement::Optional(_) => {
+                        self.remove_credentials(None, exchange, mutations);
+                        self.reasons.anonymous
+                    }
                 };
                 exchange.note(|| "it goes on without an identity: no credential is required".to_owned());
                 self.pass(reason, exchange, mutations)
@@ -366,22 +370,32 @@ impl Authn {
             format!("`{}` accepts: the principal is {:?}", provider.name, accepted.identity.principal)
         });
         let request = exchange.request();
-        let (kept, taken): (&[HeaderName], &[CredentialSource]) = match &provider.kind {
-            ProviderKind::Forwarded(forwarded) => (&forwarded.headers, &[]),
-            ProviderKind::Jwt(jwt) if jwt.removes_token => (&[], &jwt.sources),
-            ProviderKind::ApiKey(keys) if keys.removes_key => (&[], &keys.sources),
-            ProviderKind::Jwt(_) | ProviderKind::ApiKey(_) => (&[], &[]),
+        let kept: &[HeaderName] = match &provider.kind {
+            ProviderKind::Forwarded(forwarded) => &forwarded.headers,
+            ProviderKind::Jwt(_) | ProviderKind::ApiKey(_) => &[],
         };
         self.identity_headers.remove(request.headers(), kept, mutations);
-        for source in taken {
-            source.remove(request, mutations);
-        }
+        // The accepted credential stood in one place alone.
+        let kept = provider.kind.kept_sources().iter().find(|source| source.read(request) != Found::Absent);
+        self.remove_credentials(kept, exchange, mutations);
         for (name, value) in &accepted.headers {
             mutations.set_request_header(name.clone(), value.clone());
         }
         exchange.record(provider.accepted);
         exchange.set_identity(Rc::clone(&accepted.identity));
         Verdict::Continue
+    }
+
+    /// Takes out what any provider of the document would read as a credential, but for the accepted one that stands at `kept`: what
+    /// nobody has verified proves nothing, and the service might believe it.
+    fn remove_credentials(
+        &self,
+        kept: Option<&CredentialSource>,
+        exchange: &Exchange<'_>,
+        mutations: &mut Mutations,
+    ) {
+        let sources = self.providers.iter().flat_map(|provider| provider.kind.sources());
+        CredentialSource::remove_all(sources, kept, exchange.request(), mutations);
     }
 
     /// The request goes on without an identity.
@@ -508,6 +522,24 @@ impl ProviderKind {
                 explain::misplaced(sources, request)
             }
             Self::Forwarded(_) => None,
+        }
+    }
+
+    /// Where its credentials are read.
+    pub fn sources(&self) -> &[CredentialSource] {
+        match self {
+            Self::Jwt(jwt) => &jwt.sources,
+            Self::ApiKey(keys) => &keys.sources,
+            Self::Forwarded(_) => &[],
+        }
+    }
+
+    /// Where its credentials are read, if an accepted one goes on to the service.
+    fn kept_sources(&self) -> &[CredentialSource] {
+        match self {
+            Self::Jwt(jwt) if !jwt.removes_token => &jwt.sources,
+            Self::ApiKey(keys) if !keys.removes_key => &keys.sources,
+            Self::Jwt(_) | Self::ApiKey(_) | Self::Forwarded(_) => &[],
         }
     }
 

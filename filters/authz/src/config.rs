@@ -1,5 +1,6 @@
 //! The section `authz` of the document.
 
+use crate::joined_lists;
 use crate::policy::{AuthzPolicy, Rule};
 use serde::Deserialize;
 use sluice_core::compile::{Compiler, PolicySection, Stage};
@@ -77,6 +78,7 @@ impl PolicySection for AuthzSection {
             if effect == Effect::Deny && rule.when.as_ref().is_some_and(|when| when.peers.is_some()) {
                 compiler.warn_of_several_peer_identities(&path.field("when").field("peers"));
             }
+            joined_lists::warn(rule, effect, &path, compiler);
             if !rule.shadow {
                 enforced.push(EffectRule {
                     position,

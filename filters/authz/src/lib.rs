@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+mod joined_lists;
 mod policy;
 
 pub use config::AuthzSection;

@@ -425,3 +425,49 @@ fn what_may_not_be_meant_is_a_warning() {
         );
     }
 }
+
+#[test]
+fn a_denial_that_a_joined_list_dodges_is_warned_of() {
+    let warnings = |rule: serde_json::Value| {
+        let section: crate::AuthzSection =
+            serde_json::from_value(json!({ "default": "allow", "rules": [rule] })).unwrap();
+        let definitions =
+            serde_json::from_value(json!({ "bad": { "headers": { "x-role": "evil" } } })).unwrap();
+        let selectors =
+            sluice_core::selector::SelectorBuilder::new(definitions, std::collections::HashMap::new());
+        let mut compiler = Compiler::new(selectors, 0, 0);
+        sluice_core::compile::PolicySection::compile(
+            &section,
+            &FieldPath::root().field("authz"),
+            &mut compiler,
+        );
+        assert!(compiler.problems.is_empty(), "{}", compiler.problems);
+        let warnings = compiler.problems.take_warnings();
+        let warnings = warnings.iter().filter(|warning| warning.message.contains("`item`"));
+        warnings.map(|warning| warning.path.to_string()).collect::<Vec<_>>()
+    };
+    let deny = |matches: serde_json::Value| json!({ "name": "a", "deny": true, "match": matches });
+    let allow = |matches: serde_json::Value| json!({ "name": "a", "allow": true, "match": matches });
+    let at = "authz.rules[0].match";
+    for (rule, expected) in [
+        (deny(json!({ "headers": { "x-role": "evil" } })), vec![format!("{at}.headers.x-role")]),
+        (
+            deny(json!({ "headers": { "x-role": { "prefix": "evil" } } })),
+            vec![format!("{at}.headers.x-role")],
+        ),
+        (deny(json!({ "headers": { "x-role": { "item": "evil" } } })), vec![]),
+        (deny(json!({ "headers": { "x-role": { "contains": "evil" } } })), vec![]),
+        (deny(json!({ "headers": { "x-role": { "present": true } } })), vec![]),
+        (deny(json!({ "headers": { "user-agent": "evil" } })), vec![]),
+        (allow(json!({ "headers": { "x-role": "good" } })), vec![]),
+        (
+            allow(json!({ "not": { "headers": { "x-role": "evil" } } })),
+            vec![format!("{at}.not.headers.x-role")],
+        ),
+        (deny(json!({ "not": { "headers": { "x-role": "good" } } })), vec![]),
+        (deny(json!({ "use": "bad" })), vec!["definitions.matches.bad.headers.x-role".to_owned()]),
+        (allow(json!({ "use": "bad" })), vec![]),
+    ] {
+        assert_eq!(warnings(rule.clone()), expected, "{rule}");
+    }
+}

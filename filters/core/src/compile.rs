@@ -9,6 +9,7 @@ use crate::list::OrderedMap;
 use crate::name::Name;
 use crate::offer::{Offer, Possible};
 use crate::problem::{FieldPath, Problems, quoted_list};
+use crate::protected::ProtectedNames;
 use crate::reason::{Outcome, ReasonId, ReasonTable, Section};
 use crate::roles::Roles;
 use crate::selector::{Match, SelectorBuilder, SelectorId};
@@ -117,6 +118,9 @@ pub struct Compiler {
     /// What time it is, where the document is looked at by somebody who may still mend it. `None` in a proxy: a document is not wrong
     /// because it has grown old.
     pub now: Option<UnixTime>,
+    /// Headers that mean something to the document: no client may write them under another spelling, nor as trailers. What `match` asks
+    /// for is added when all is compiled.
+    pub protected: ProtectedNames,
     /// A secret seed for hashes of what clients send, new for each compiled policy and worker.
     pub seed: u64,
     /// A seed that all workers of a proxy share (the host keeps it): for keys in shared memory.
@@ -146,6 +150,7 @@ impl Compiler {
             accepted: None,
             now: None,
             challenges: Vec::new(),
+            protected: ProtectedNames::default(),
             seed,
             shared_seed,
             refuses_several_peer_identities: false,

@@ -1,6 +1,7 @@
 //! Cookies of a request (RFC 6265 §5.4), read without allocation.
 
 use crate::header_map::HeaderMap;
+use crate::path::decode_query_component;
 
 /// Every value of the cookie `name`, over all `cookie` headers (HTTP/2 may split them, RFC 9113 §8.2.3), in order.
 pub fn values<'m>(headers: &'m HeaderMap, name: &'m str) -> impl Iterator<Item = &'m [u8]> {
@@ -14,11 +15,37 @@ pub fn values<'m>(headers: &'m HeaderMap, name: &'m str) -> impl Iterator<Item =
     })
 }
 
+/// Whether a server may take the cookie that came as `key` for `name`: some decode percent-encodings in names, and take all bytes but
+/// letters and digits for the same.
+pub fn is_spelt(name: &str, key: &[u8]) -> bool {
+    let decoded = std::str::from_utf8(key).ok().and_then(decode_query_component);
+    let key = decoded.as_deref().unwrap_or(key);
+    let plain = |byte: &u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'_' };
+    name.len() == key.len() && name.as_bytes().iter().map(plain).eq(key.iter().map(plain))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn servers_read_several_names_as_one() {
+        for (key, same) in [
+            ("access_token", true),
+            ("access.token", true),
+            ("access%5ftoken", true),
+            ("%61ccess_token", true),
+            ("access token", true),
+            ("Access_Token", true),
+            ("access_tokens", false),
+            ("access%token", true),
+            ("access_%zz", false),
+        ] {
+            assert_eq!(is_spelt("access_token", key.as_bytes()), same, "{key}");
+        }
+    }
 
     #[test]
     fn cookies_are_found_over_lines_and_quotes() {

@@ -12,7 +12,7 @@ use std::rc::Rc;
 pub struct HeaderName(Rc<str>);
 
 /// Whether a byte may stand in a token (RFC 9110 §5.6.2).
-const fn is_token(byte: u8) -> bool {
+pub const fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
         || matches!(
             byte,
@@ -33,6 +33,19 @@ const fn is_token(byte: u8) -> bool {
         )
 }
 
+/// Names that say where a message ends or where it goes.
+const FRAMING: [&str; 9] = [
+    "connection",
+    "content-length",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
 impl HeaderName {
     /// Checks `text` to be a field name and lowers its case.
     ///
@@ -52,6 +65,12 @@ impl HeaderName {
         Ok(Self(text.to_ascii_lowercase().into()))
     }
 
+    /// The name of a header that came; `None` where it is no field name, or has upper-case letters, which Envoy lowers.
+    pub fn from_bytes(came: &[u8]) -> Option<Self> {
+        let name = Self::new(std::str::from_utf8(came).ok()?).ok()?;
+        (name.as_str().as_bytes() == came).then_some(name)
+    }
+
     /// A name that stands in the source: a token in lower case, which a debug build asserts.
     pub fn from_static(name: &'static str) -> Self {
         debug_assert!(Self::new(name).is_ok_and(|checked| checked.as_str() == name), "{name:?}");
@@ -63,10 +82,15 @@ impl HeaderName {
         &self.0
     }
 
-    /// Whether a header that came has this name, `_` and `-` taken for the same: servers that hand headers on as variables (CGI, RFC 3875
-    /// §4.1.18) take `x_user` for `x-user`.
+    /// Whether it frames or addresses a message (RFC 9110 §7, RFC 9112 §6): no policy may write it.
+    pub fn is_framing(&self) -> bool {
+        FRAMING.contains(&self.as_str())
+    }
+
+    /// Whether a header that came has this name to a server that takes all bytes but letters and digits for the same, and letters
+    /// without their case: servers that hand headers on as variables (CGI, RFC 3875 §4.1.18) take `x_user` and `x.user` for `x-user`.
     pub fn is_spelt(&self, came: &[u8]) -> bool {
-        let plain = |byte: u8| if byte == b'_' { b'-' } else { byte };
+        let plain = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'_' };
         let own = self.as_str().as_bytes();
         own.len() == came.len() && own.iter().zip(came).all(|(own, came)| plain(*own) == plain(*came))
     }
@@ -186,16 +210,24 @@ mod tests {
     }
 
     #[test]
-    fn underscores_and_hyphens_spell_one_name() {
+    fn all_that_is_no_letter_and_no_digit_spells_one_name() {
         let name = HeaderName::new("x-user-id").unwrap();
         for (came, same) in [
             ("x-user-id", true),
             ("x_user-id", true),
             ("x_user_id", true),
-            ("x.user-id", false),
+            ("x.user-id", true),
+            ("x user~id", true),
+            ("X-User-Id", true),
             ("x-user", false),
+            ("x-user-i", false),
+            ("x-userid-", false),
         ] {
             assert_eq!(name.is_spelt(came.as_bytes()), same, "{came}");
+        }
+        for byte in 0..=255_u8 {
+            let came = [b"x".as_slice(), &[byte], b"user-id"].concat();
+            assert_eq!(name.is_spelt(&came), !byte.is_ascii_alphanumeric(), "{byte:#04x}");
         }
     }
 

@@ -47,6 +47,7 @@ pub mod network;
 pub mod offer;
 pub mod path;
 pub mod problem;
+pub mod protected;
 pub mod reason;
 pub mod request;
 pub mod roles;

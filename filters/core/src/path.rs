@@ -3,7 +3,7 @@
 //! Envoy hands `:path` over as it came (unless the connection manager normalises it, as the shipped configurations do). Rules match
 //! the *normal form*: the part before `?`, percent-encoded unreserved characters decoded, other percent-encodings in upper case
 //! (RFC 3986 §6.2.2). What has no single reading is refused before any rule is asked: a rule about `/admin` must not be dodged
-//! by `/%2e/admin`, `//admin`, `/x/..;/admin` or `/admin%2f`.
+//! by `/%2e/admin`, `//admin`, `/x/..;/admin`, `/admin%2f`, `/%2561dmin` (decoded twice) or `/%c1%a1dmin` (overlong UTF-8).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -39,8 +39,13 @@ pub enum Ambiguity {
     ForbiddenByte,
     /// `%` without two hexadecimal digits.
     BadEncoding,
-    /// `%2F`, `%5C`, or an encoded control character: decoded by some servers and not by others.
+    /// `%2F`, `%5C`, or an encoded control character or line separator: decoded by some servers and not by others.
     EncodedDelimiter,
+    /// An encoded percent sign before what reads as an encoding itself (`%2561`, `%25u0061`): a server that decodes twice reads another
+    /// path.
+    DoubleEncoding,
+    /// Encoded bytes that are no UTF-8 (RFC 3629 §3): some servers read overlong forms and lone bytes as characters, others do not.
+    NotUtf8,
     /// `//`.
     EmptySegment,
     /// `.` or `..` as a segment, encoded or not.
@@ -58,6 +63,8 @@ impl fmt::Display for Ambiguity {
             Ambiguity::ForbiddenByte => "the path holds a byte that RFC 3986 does not allow there",
             Ambiguity::BadEncoding => "the path holds a percent sign without two hexadecimal digits",
             Ambiguity::EncodedDelimiter => "the path holds an encoded slash, backslash or control character",
+            Ambiguity::DoubleEncoding => "the path holds an encoding that is encoded itself (%25)",
+            Ambiguity::NotUtf8 => "the path holds encoded bytes that are no UTF-8",
             Ambiguity::EmptySegment => "the path holds an empty segment (//)",
             Ambiguity::DotSegment => "the path holds a dot segment (/./ or /../)",
             Ambiguity::PathParameter => "the path holds a path parameter (;)",
@@ -135,15 +142,19 @@ fn look_over(target: &[u8]) -> Option<Plain> {
 
 fn decode(path: &str) -> Result<String, Ambiguity> {
     let mut normal = String::with_capacity(path.len());
+    // What a server reads that decodes everything once.
+    let mut plain = Vec::with_capacity(path.len());
     let mut bytes = path.bytes();
     while let Some(byte) = bytes.next() {
         if byte != b'%' {
             normal.push(char::from(byte));
+            plain.push(byte);
             continue;
         }
         let (high, low) = (bytes.next(), bytes.next());
         let value = hexadecimal(high).zip(hexadecimal(low)).ok_or(Ambiguity::BadEncoding)?;
         let decoded = (value.0 << 4) | value.1;
+        plain.push(decoded);
         match decoded {
             b'/' | b'\\' | 0..=0x1f | 0x7f => return Err(Ambiguity::EncodedDelimiter),
             // `;` decoded by one server and cut at by the next.
@@ -158,7 +169,22 @@ fn decode(path: &str) -> Result<String, Ambiguity> {
             }
         }
     }
+    let plain = std::str::from_utf8(&plain).map_err(|_| Ambiguity::NotUtf8)?;
+    // Line separators end a line for some: U+0085 is among the controls, these two are not.
+    if plain.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')) {
+        return Err(Ambiguity::EncodedDelimiter);
+    }
+    if plain.split('%').skip(1).any(begins_as_an_encoding) {
+        return Err(Ambiguity::DoubleEncoding);
+    }
     Ok(normal)
+}
+
+/// Whether a percent sign before `text` makes an encoding: of RFC 3986 §2.1, or `%uXXXX`, which some servers read.
+fn begins_as_an_encoding(text: &str) -> bool {
+    let digits =
+        |text: &str, count: usize| text.bytes().take(count).filter(u8::is_ascii_hexdigit).count() == count;
+    digits(text, 2) || text.strip_prefix(['u', 'U']).is_some_and(|rest| digits(rest, 4))
 }
 
 fn hexadecimal(digit: Option<u8>) -> Option<u8> {
@@ -201,6 +227,11 @@ mod tests {
             ("/orders/", "/orders/", None),
             ("/%6frders/%7Ea", "/orders/~a", None),
             ("/a%20b%c3%a9", "/a%20b%C3%A9", None),
+            ("/%f0%9f%a6%a5", "/%F0%9F%A6%A5", None),
+            // A percent sign that begins no encoding has one reading.
+            ("/100%25", "/100%25", None),
+            ("/100%25-off/%25%20", "/100%25-off/%25%20", None),
+            ("/c%23/what%3f", "/c%23/what%3F", None),
             ("/a?b=/../c", "/a", Some("b=/../c")),
             ("/a??", "/a", Some("?")),
             ("*", "*", None),
@@ -232,6 +263,27 @@ mod tests {
             ("/a%", BadEncoding),
             ("/a%4", BadEncoding),
             ("/a%zz", BadEncoding),
+            // Decoded twice.
+            ("/%2561dmin", DoubleEncoding),
+            ("/%25%36%31dmin", DoubleEncoding),
+            ("/%25252e", DoubleEncoding),
+            ("/a%252fadmin", DoubleEncoding),
+            ("/%25u0061dmin", DoubleEncoding),
+            ("/%u0061dmin", BadEncoding),
+            // Overlong forms, lone and missing continuations, surrogates, beyond the last character.
+            ("/%c1%a1dmin", NotUtf8),
+            ("/a%c0%af", NotUtf8),
+            ("/%e0%80%af", NotUtf8),
+            ("/%f0%80%80%af", NotUtf8),
+            ("/%a1dmin", NotUtf8),
+            ("/admin%ff", NotUtf8),
+            ("/%c3dmin", NotUtf8),
+            ("/%e2%82", NotUtf8),
+            ("/%ed%a0%80", NotUtf8),
+            ("/%f4%90%80%80", NotUtf8),
+            // Controls and line separators outside ASCII.
+            ("/a%c2%85b", EncodedDelimiter),
+            ("/a%e2%80%a8b", EncodedDelimiter),
             ("/a\\b", ForbiddenByte),
             ("/a#b", ForbiddenByte),
             ("/a b", ForbiddenByte),
@@ -256,6 +308,16 @@ mod tests {
             if let Ok(once) = normalize(target.as_bytes()) {
                 let twice = normalize(once.path().as_bytes()).unwrap();
                 assert_eq!(once.path(), twice.path());
+            }
+        }
+
+        #[test]
+        fn what_is_read_is_read_the_same_when_decoded_again(target in "/([a-z/]|%[0-9a-fA-F]{2}){0,12}") {
+            if let Ok(once) = normalize(target.as_bytes()) {
+                let decoded = decode_query_component(once.path()).unwrap();
+                let text = std::str::from_utf8(&decoded).unwrap();
+                // Nothing is left that another decoding would change.
+                assert!(!text.split('%').skip(1).any(begins_as_an_encoding), "{text}");
             }
         }
 

@@ -15,7 +15,7 @@ pub struct RequestView<'r> {
     host: Cow<'r, str>,
 }
 
-/// Why a request cannot be judged at all; it is answered with 400.
+/// Why a request cannot be judged at all; it is answered with 400, or what [`Unreadable::status`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unreadable {
     /// No method, or one that is no token (RFC 9110 §9.1).
@@ -28,26 +28,46 @@ pub enum Unreadable {
     ClientAddress,
     /// A peer whose certificate has several URIs, or whose URIs Envoy does not list as the document says.
     PeerIdentity,
+    /// A header whose name is no token (RFC 9110 §5.1), and which some servers take for one that only a policy may write.
+    HeaderName,
 }
 
 impl Unreadable {
+    /// The status of the answer: 414 where the target is too long (RFC 9110 §15.5.15), else 400.
+    pub const fn status(self) -> u16 {
+        match self {
+            Unreadable::Path(Ambiguity::TooLong) => 414,
+            Unreadable::Method
+            | Unreadable::Host
+            | Unreadable::Path(_)
+            | Unreadable::ClientAddress
+            | Unreadable::PeerIdentity
+            | Unreadable::HeaderName => 400,
+        }
+    }
+
     /// The stable name of the reason.
     pub const fn reason(self) -> &'static str {
         match self {
             Unreadable::Method => "malformed_method",
             Unreadable::Host => "ambiguous_host",
+            Unreadable::Path(Ambiguity::TooLong) => "uri_too_long",
             Unreadable::Path(_) => "ambiguous_path",
             Unreadable::ClientAddress => "ambiguous_client_address",
             Unreadable::PeerIdentity => "ambiguous_peer_identity",
+            Unreadable::HeaderName => "malformed_header_name",
         }
     }
+
     /// All names that [`Unreadable::reason`] gives.
-    pub const REASONS: [&'static str; 5] = [
+    pub const REASONS: [&'static str; 7] = [
         "malformed_method",
         "ambiguous_host",
         "ambiguous_path",
+        "uri_too_long",
         "ambiguous_client_address",
         "ambiguous_peer_identity",
+        "malformed_header_name",
     ];
 }
 
@@ -59,6 +79,7 @@ impl fmt::Display for Unreadable {
             Unreadable::Path(ambiguity) => write!(out, "{ambiguity}"),
             Unreadable::PeerIdentity => out.write_str("the peer's identity cannot be told"),
             Unreadable::ClientAddress => out.write_str("the client's address cannot be told"),
+            Unreadable::HeaderName => out.write_str("the name of a header is malformed"),
         }
     }
 }
@@ -138,14 +159,20 @@ impl<'r> RequestView<'r> {
         })
     }
 
-    /// Whether the request is gRPC (`content-type: application/grpc`, with or without a suffix): its answers are trailers.
+    /// Whether the request is gRPC: see [`is_grpc`].
     pub fn is_grpc(&self) -> bool {
-        self.headers.first("content-type").is_some_and(|value| {
-            value
-                .strip_prefix(b"application/grpc")
-                .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
-        })
+        is_grpc(self.headers)
     }
+}
+
+/// Whether a request is gRPC (`content-type: application/grpc`, with or without a suffix): its answers are trailers. It can be told of
+/// requests that are unreadable otherwise.
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    headers.first("content-type").is_some_and(|value| {
+        value
+            .strip_prefix(b"application/grpc")
+            .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+    })
 }
 
 #[cfg(test)]
@@ -180,6 +207,15 @@ mod tests {
             let map = HeaderMap::from_pairs(pairs.clone());
             assert_eq!(RequestView::new(&map).unwrap_err(), why, "{pairs:?}");
         }
+    }
+
+    #[test]
+    fn a_target_that_is_too_long_has_a_status_of_its_own() {
+        let long = format!("/{}", "a".repeat(path::LONGEST));
+        let map = HeaderMap::from_pairs([(":method", "GET"), (":path", &long), (":authority", "h")]);
+        let unreadable = RequestView::new(&map).unwrap_err();
+        assert_eq!((unreadable.status(), unreadable.reason()), (414, "uri_too_long"));
+        assert_eq!((Unreadable::Host.status(), Unreadable::Host.reason()), (400, "ambiguous_host"));
     }
 
     #[test]

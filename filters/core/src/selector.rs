@@ -8,6 +8,7 @@ mod checks;
 mod config;
 pub(crate) mod inclusion;
 mod index;
+mod items;
 mod members;
 mod path_inclusion;
 mod path_pattern;

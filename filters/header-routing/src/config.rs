@@ -10,6 +10,7 @@ use sluice_core::header::{HeaderName, HeaderValue};
 use sluice_core::list::{OneOrMany, OrderedMap};
 use sluice_core::name::Name;
 use sluice_core::problem::{FieldPath, quoted_list};
+use sluice_core::protected::ProtectedNames;
 use sluice_core::reason::{Outcome, Section};
 use sluice_core::rules::{OrderedRule, check_reachable};
 use sluice_core::scalar::Percentage;
@@ -30,8 +31,8 @@ pub struct RoutingSection {
     pub shadow: bool,
 }
 
-/// `routing.headers`: the headers by which Envoy's routes are told. Whatever a client sends under these names, or under the same
-/// name with `_` for `-`, is removed.
+/// `routing.headers`: the headers by which Envoy's routes are told. Whatever a client sends under these names, or under names
+/// that some servers take for them (`x_sluice_subset`, `x.sluice.subset`), is removed.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
@@ -151,19 +152,6 @@ impl schemars::JsonSchema for Target {
     }
 }
 
-/// Headers that frame or address a message: no rule may set them, nor a choosing header be named so.
-const FRAMING: [&str; 9] = [
-    "host",
-    "content-length",
-    "transfer-encoding",
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "upgrade",
-];
-
 impl PolicySection for RoutingSection {
     fn compile(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
         let owned = self.headers.compile(&path.field("headers"), compiler);
@@ -197,7 +185,7 @@ impl ChoosingHeaders {
     fn compile(&self, path: &FieldPath, compiler: &mut Compiler) -> OwnedHeaders {
         let cluster = self.cluster.clone().unwrap_or_else(|| HeaderName::from_static("x-sluice-cluster"));
         let subset = self.subset.clone().unwrap_or_else(|| HeaderName::from_static("x-sluice-subset"));
-        if cluster == subset {
+        if cluster.is_spelt(subset.as_str().as_bytes()) {
             compiler.problems.report(
                 &path.field("subset"),
                 format!("`{subset}` is the header that names the cluster; the subset needs one of its own"),
@@ -210,7 +198,9 @@ impl ChoosingHeaders {
         for (path, name) in named {
             check_settable(name, &path, compiler);
         }
-        OwnedHeaders { cluster, subset, reserved: self.reserved.clone() }
+        let all: ProtectedNames = [&cluster, &subset].into_iter().chain(&self.reserved).cloned().collect();
+        compiler.protected.extend(all.iter().cloned());
+        OwnedHeaders { cluster, subset, all }
     }
 }
 
@@ -361,7 +351,7 @@ impl Goes<'_> {
 }
 
 fn check_settable(name: &HeaderName, path: &FieldPath, compiler: &mut Compiler) {
-    if FRAMING.contains(&name.as_str()) {
+    if name.is_framing() {
         compiler
             .problems
             .report(path, format!("`{name}` frames or addresses the message; a policy must not write it"));

@@ -7,6 +7,7 @@ use sluice_core::exchange::Exchange;
 use sluice_core::header::{HeaderName, HeaderValue};
 use sluice_core::header_map::Single;
 use sluice_core::name::Name;
+use sluice_core::protected::ProtectedNames;
 use sluice_core::reason::{ReasonId, Section};
 use sluice_core::selector::SelectorId;
 use sluice_core::verdict::{Mutations, Verdict};
@@ -24,7 +25,8 @@ pub(crate) struct RoutingPolicy {
 pub(crate) struct OwnedHeaders {
     pub(crate) cluster: HeaderName,
     pub(crate) subset: HeaderName,
-    pub(crate) reserved: Vec<HeaderName>,
+    /// These two and the reserved ones.
+    pub(crate) all: ProtectedNames,
 }
 
 /// A compiled rule.
@@ -119,25 +121,20 @@ impl RoutingPolicy {
     ) -> bool {
         let mut removed = false;
         for (name, _) in exchange.request().headers().iter() {
-            if !self.owned.iter().any(|owned| owned.is_spelt(name)) {
+            if !self.owned.all.has(name) {
                 continue;
             }
             if set.iter().any(|(known, _)| known.as_str().as_bytes() == name) {
                 continue;
             }
-            if let Some(name) = std::str::from_utf8(name).ok().and_then(|name| HeaderName::new(name).ok()) {
+            // A request with a name that spells one of these and is none itself is refused before.
+            if let Some(name) = HeaderName::from_bytes(name) {
                 exchange.note(|| format!("`{name}`, which the client sent, is removed"));
                 mutations.remove_request_header(name);
                 removed = true;
             }
         }
         removed
-    }
-}
-
-impl OwnedHeaders {
-    fn iter(&self) -> impl Iterator<Item = &HeaderName> {
-        [&self.cluster, &self.subset].into_iter().chain(&self.reserved)
     }
 }
 

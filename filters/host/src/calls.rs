@@ -30,6 +30,8 @@ pub use host::{
 pub enum HeaderMapType {
     /// The request's. They are in reach while its headers are being decided, and while it waits.
     Request = 0,
+    /// The request's trailers. They are in reach in their own callback only.
+    RequestTrailers = 1,
     /// The response's. They are in reach in the response phase only.
     Response = 2,
     /// Those of a call's answer. They are in reach while the answer is being told.

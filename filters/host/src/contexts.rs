@@ -77,6 +77,13 @@ impl HttpContext for Http {
         }
     }
 
+    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+        match self.0.on_request_trailers() {
+            Flow::Continue => Action::Continue,
+            Flow::Pause => Action::Pause,
+        }
+    }
+
     fn on_http_response_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
         self.0.on_response_headers();
         Action::Continue

@@ -222,6 +222,11 @@ impl Plugin {
         self.waits.borrow_mut().remove(context);
     }
 
+    /// Whether the request of `context` waits.
+    pub fn is_waiting(&self, context: u32) -> bool {
+        self.waits.borrow().has(context)
+    }
+
     /// How many requests wait, and how many calls are under way.
     pub fn waiting(&self) -> (usize, usize) {
         (self.waits.borrow().len(), self.callouts.borrow().len())

@@ -64,6 +64,24 @@ impl Stream {
         flow
     }
 
+    /// The request's trailers have arrived: only a request that has some comes here.
+    pub fn on_request_trailers(&mut self) -> Flow {
+        if self.plugin.is_waiting(self.context) {
+            // To go on with the trailers would let the headers go.
+            return Flow::Pause;
+        }
+        let Some(pipeline) = self.plugin.pipeline() else {
+            return self.refuse("not_configured", 503, HostError::NotFound);
+        };
+        let mut work = self.plugin.take_work();
+        let flow = match change_trailers(&pipeline, &mut work) {
+            Ok(()) => Flow::Continue,
+            Err(error) => self.refuse("headers_unchangeable", 500, error),
+        };
+        self.plugin.give_back(work);
+        flow
+    }
+
     /// The response's headers have arrived; the host's own answers come through here as well.
     pub fn on_response_headers(&mut self) {
         self.take_what_came_later();
@@ -130,6 +148,17 @@ impl Stream {
         carry_out::refuse(&self.plugin, why, status, error);
         Flow::Pause
     }
+}
+
+/// Removes the trailers that must not go on.
+fn change_trailers(pipeline: &Pipeline, work: &mut Work) -> Result<(), HostError> {
+    let buffer = calls::header_pairs(HeaderMapType::RequestTrailers)?;
+    work.headers.read(buffer).map_err(|_| HostError::BadArgument)?;
+    for name in pipeline.on_request_trailers(&work.headers) {
+        let name = std::str::from_utf8(name).map_err(|_| HostError::BadArgument)?;
+        calls::remove_header(HeaderMapType::RequestTrailers, name)?;
+    }
+    Ok(())
 }
 
 impl Drop for Stream {

@@ -65,6 +65,11 @@ impl Waits {
         self.waiting.len() < MOST_WAITING
     }
 
+    /// Whether the request of `context` waits.
+    pub fn has(&self, context: u32) -> bool {
+        self.waiting.contains_key(&context)
+    }
+
     /// Whether nobody waits.
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()

@@ -118,7 +118,10 @@ impl Pipeline {
             identity: identity.map(Rc::new),
             paused: Duration::ZERO,
         };
-        let request = match RequestView::new(headers) {
+        let mut mutations = Mutations::default();
+        let read = RequestView::new(headers)
+            .and_then(|request| self.remove_other_spellings(headers, &mut mutations).map(|()| request));
+        let request = match read {
             Ok(request) => request,
             Err(unreadable) => {
                 return Explanation {
@@ -140,7 +143,7 @@ impl Pipeline {
                 .with_peer_identity_header(self.peer_identity_header.as_ref())
                 .with_identity(notebook.identity.clone());
         notebook.client_address = exchange.client_address();
-        let mut step = self.go_on(exchange, Mutations::default(), 0, &mut notebook);
+        let mut step = self.go_on(exchange, mutations, 0, &mut notebook);
         let decided = loop {
             let (wait, mut suspended) = match step {
                 Step::Decided(decided) => break decided,

@@ -11,8 +11,9 @@ use sluice_core::exchange::{Exchange, Facts};
 use sluice_core::header::HeaderName;
 use sluice_core::header_map::HeaderMap;
 use sluice_core::problem::{Problem, Problems};
+use sluice_core::protected::{ProtectedNames, Spelling};
 use sluice_core::reason::{Outcome, ReasonId, ReasonTable, Section};
-use sluice_core::request::{RequestView, Unreadable};
+use sluice_core::request::{self, RequestView, Unreadable};
 use sluice_core::selector::{Candidates, SelectorBuilder, SelectorIndex};
 use sluice_core::stages::{self, Observer};
 use sluice_core::variable::{self, Variables};
@@ -38,6 +39,7 @@ pub struct Pipeline {
     pub(crate) peer_identity_header: Option<HeaderName>,
     reasons: ReasonTable,
     unreadable: Vec<(&'static str, ReasonId)>,
+    protected: ProtectedNames,
     warnings: Vec<Problem>,
     #[cfg(feature = "telemetry")]
     telemetry: Option<sluice_telemetry::TelemetryPolicy>,
@@ -197,6 +199,9 @@ impl Pipeline {
             return Err(compiler.problems);
         }
         let warnings = compiler.problems.take_warnings();
+        compiler.protected.extend(compiler.selectors.header_names().cloned());
+        compiler.protected.extend(document.client.address.peer_header.clone());
+        compiler.protected.extend(document.client.peer_identity_header.clone());
         let selectors = compiler.selectors.finish();
         let asks_address =
             selectors.asks_client_address() || stages.iter().any(|stage| stage.asks_client_address());
@@ -209,6 +214,7 @@ impl Pipeline {
             address: document.client.address.clone(),
             reasons: compiler.reasons,
             unreadable,
+            protected: compiler.protected,
             #[cfg(feature = "telemetry")]
             telemetry,
         })
@@ -266,11 +272,15 @@ impl Pipeline {
             Ok(request) => request,
             Err(unreadable) => return Step::Decided(self.refuse(unreadable, headers, environment)),
         };
+        let mut mutations = Mutations::default();
+        if let Err(unreadable) = self.remove_other_spellings(headers, &mut mutations) {
+            return Step::Decided(self.refuse(unreadable, headers, environment));
+        }
         self.selectors.find(&request, &mut scratch.candidates);
         let exchange =
             Exchange::new(&request, environment, &self.selectors, &scratch.candidates, &self.address)
                 .with_peer_identity_header(self.peer_identity_header.as_ref());
-        self.go_on(exchange, Mutations::default(), 0, &mut ())
+        self.go_on(exchange, mutations, 0, &mut ())
     }
 
     /// Goes on with a request that has waited, and has got what it waited for.
@@ -336,6 +346,27 @@ impl Pipeline {
             Verdict::Respond(reply) => Step::Decided(self.conclude(&exchange, Some(reply), mutations)),
             Verdict::Continue => Step::Decided(self.conclude(&exchange, None, mutations)),
         }
+    }
+
+    /// Which of a request's trailers must not go on: those of protected names in any spelling, since some servers read trailers as
+    /// headers. A trailer is never a credential (RFC 9110 §6.5.1), and no rule has looked at it.
+    pub fn on_request_trailers<'t>(&self, trailers: &'t HeaderMap) -> impl Iterator<Item = &'t [u8]> {
+        trailers.iter().map(|(name, _)| name).filter(|name| self.protected.has(name))
+    }
+
+    /// Removes headers whose names some servers take for protected ones.
+    pub(crate) fn remove_other_spellings(
+        &self,
+        headers: &HeaderMap,
+        mutations: &mut Mutations,
+    ) -> Result<(), Unreadable> {
+        for (name, _) in headers.iter() {
+            if self.protected.spelling(name) == Some(Spelling::Folded) {
+                // What is no field name cannot be removed: the host takes none such.
+                mutations.remove_request_header(HeaderName::from_bytes(name).ok_or(Unreadable::HeaderName)?);
+            }
+        }
+        Ok(())
     }
 
     /// What a request's end adds to the counters: the name of the one to increment, if the document counts responses.
@@ -419,7 +450,7 @@ impl Pipeline {
         }
         let _ = (headers, environment);
         let reply = Reply {
-            status: 400,
+            status: unreadable.status(),
             details: format!("request.{}", unreadable.reason()),
             headers: Vec::new(),
             body: Vec::new(),
@@ -427,7 +458,8 @@ impl Pipeline {
         };
         let mut reply = match reason {
             Some(reason) => {
-                Reply::render(&LocalReply::new(400, reason, unreadable.to_string()), &self.reasons, false)
+                let reply = LocalReply::new(unreadable.status(), reason, unreadable.to_string());
+                Reply::render(&reply, &self.reasons, request::is_grpc(headers))
             }
             None => reply,
         };

@@ -94,10 +94,10 @@ impl Reply {
 }
 
 /// The gRPC status for a policy's HTTP status. As Envoy maps them (grpc/status.cc), but for the answers that are decisions of a
-/// policy rather than failures on the way: 400 is INVALID_ARGUMENT and 429 RESOURCE_EXHAUSTED.
+/// policy rather than failures on the way: 400 and 414 are INVALID_ARGUMENT and 429 RESOURCE_EXHAUSTED.
 const fn grpc_status(status: u16) -> u8 {
     match status {
-        400 => 3,
+        400 | 414 => 3,
         401 => 16,
         403 => 7,
         404 => 12,

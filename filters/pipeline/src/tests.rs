@@ -368,3 +368,86 @@ fn a_peer_with_several_identities_gets_to_no_rule() {
         "{warnings:?}"
     );
 }
+
+#[test]
+fn names_that_servers_take_for_protected_ones_do_not_go_on() {
+    let pipeline = pipeline(json!({
+        "version": 1,
+        "client": { "address": { "peerHeader": "x-sluice-peer" } },
+        "authn": {
+            "providers": [
+                { "name": "partners", "apiKey": {
+                    "keys": [{ "id": "a", "sha256": "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b" }],
+                    "forward": { "headers": { "x-user": "id" } }
+                } },
+                { "name": "edge", "forwarded": { "peers": "spiffe://a/b", "principal": "x-edge-user" } }
+            ],
+            "rules": [{ "name": "all", "require": { "optional": ["partners", "edge"] } }]
+        },
+        "authz": { "default": "allow", "rules": [{ "name": "child", "deny": true, "match": { "headers": { "x-age": "child" } } }] },
+        "routing": { "headers": { "reserved": ["x-shard"] }, "rules": [{ "name": "a", "match": { "paths": ["/a"] }, "subset": "v2" }] }
+    }));
+    for name in [
+        "x-user",
+        "x-edge-user",
+        "x-sluice-subset",
+        "x-sluice-cluster",
+        "x-shard",
+        "x-api-key",
+        "x-age",
+        "x-sluice-peer",
+    ] {
+        for hyphen in ["_", ".", "~", "+", "'"] {
+            let folded = name.replace('-', hyphen);
+            let decided = pipeline.decide(&request("/", &[(&folded, "forged")]), &FakeEnvironment::default());
+            assert_eq!(status(&decided), None, "{folded}");
+            let removed = decided
+                .mutations
+                .request_headers()
+                .iter()
+                .any(|(name, value)| name.as_str() == folded && value.is_none());
+            assert!(removed, "{folded}");
+        }
+        // What is no field name can't be removed.
+        for hyphen in [" ", "\0", "\u{e9}", "(", "X"] {
+            let folded = name.replacen('-', hyphen, 1);
+            let decided = pipeline.decide(&request("/", &[(&folded, "forged")]), &FakeEnvironment::default());
+            let refused = hyphen.len() == 1 && hyphen != "X";
+            assert_eq!(status(&decided), refused.then_some(400), "{folded:?}");
+            assert_eq!(
+                reasons(&pipeline, &decided).contains(&"request.malformed_header_name".to_owned()),
+                refused
+            );
+        }
+        let trailers = HeaderMap::from_pairs([
+            (name, "a"),
+            (&name.replace('-', "_"), "b"),
+            ("grpc-status", "0"),
+            ("x-users", "c"),
+        ]);
+        let gone: Vec<&[u8]> = pipeline.on_request_trailers(&trailers).collect();
+        assert_eq!(gone, [name.as_bytes(), name.replace('-', "_").as_bytes()]);
+    }
+    let honest =
+        pipeline.decide(&request("/", &[("accept", "*/*"), ("x_other", "1")]), &FakeEnvironment::default());
+    assert!(honest.mutations.request_headers().is_empty());
+}
+
+#[test]
+fn what_cannot_be_read_is_refused_in_the_form_that_the_client_reads() {
+    let pipeline = pipeline(whole());
+    let long = format!("/{}", "a".repeat(16 * 1024));
+    for (path, status, reason, grpc_status) in
+        [("/%2561dmin", 400, "request.ambiguous_path", 3), (&long, 414, "request.uri_too_long", 3)]
+    {
+        for grpc in [false, true] {
+            let content_type = if grpc { "application/grpc+proto" } else { "application/json" };
+            let headers = request(path, &[("content-type", content_type)]);
+            let decided = pipeline.decide(&headers, &FakeEnvironment::default());
+            let Action::Respond(reply) = decided.action else { panic!("an answer") };
+            assert_eq!((reply.status, reply.details.as_str()), (status, reason));
+            assert_eq!(reply.grpc_status, grpc.then_some(grpc_status));
+            assert_eq!(reply.body.starts_with(b"{"), !grpc);
+        }
+    }
+}

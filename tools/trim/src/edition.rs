@@ -31,6 +31,8 @@ pub const COMMON_EXPORTS: [&str; 12] = [
 ];
 
 const REQUEST: &str = "proxy_on_request_headers";
+/// Where trailers are removed that would pass for headers which the document protects; called for requests that have trailers.
+const TRAILERS: &str = "proxy_on_request_trailers";
 /// Where headers are added to responses: of all policies, rate limiting does.
 const RESPONSE: &str = "proxy_on_response_headers";
 /// Where finished requests are counted: of all policies, telemetry does.
@@ -68,15 +70,20 @@ pub const EDITIONS: [Edition; 7] = [
         name: "sluice",
         features: ALL_FEATURES,
         sections: ALL_SECTIONS,
-        callbacks: &[REQUEST, RESPONSE, LOG],
+        callbacks: &[REQUEST, TRAILERS, RESPONSE, LOG],
     },
     Edition {
         name: "sluice-headers",
         features: ALL_FEATURES,
         sections: ALL_SECTIONS,
-        callbacks: &[REQUEST, RESPONSE],
+        callbacks: &[REQUEST, TRAILERS, RESPONSE],
     },
-    Edition { name: "sluice-auth", features: &["auth"], sections: &[AUTHN, AUTHZ], callbacks: &[REQUEST] },
+    Edition {
+        name: "sluice-auth",
+        features: &["auth"],
+        sections: &[AUTHN, AUTHZ],
+        callbacks: &[REQUEST, TRAILERS],
+    },
     Edition {
         name: "sluice-rate-limit",
         features: &["rate-limit"],
@@ -87,7 +94,7 @@ pub const EDITIONS: [Edition; 7] = [
         name: "sluice-header-routing",
         features: &["header-routing"],
         sections: &[ROUTING],
-        callbacks: &[REQUEST],
+        callbacks: &[REQUEST, TRAILERS],
     },
     Edition {
         name: "sluice-fault-injection",

@@ -5,7 +5,7 @@ use crate::credential::CredentialSource;
 use crate::forward;
 use crate::forwarded_fact::{self, Separator};
 use crate::policy::Accepted;
-use crate::scalar::KeyFact;
+use crate::scalar::{KeyFact, Sha256Digest};
 use sluice_core::compile::Compiler;
 use sluice_core::environment::UnixTime;
 use sluice_core::header::{HeaderName, HeaderValue};
@@ -87,6 +87,8 @@ impl ApiKeyConfig {
 
     fn check_keys(&self, path: &FieldPath, problems: &mut Problems) {
         let (mut ids, mut digests) = (HashMap::new(), HashMap::new());
+        let no_keys = [("nothing", ""), ("a line feed", "\n"), ("a line break", "\r\n"), ("a blank", " ")]
+            .map(|(what, text)| (what, Sha256Digest::of(text.as_bytes())));
         for (position, key) in self.keys.iter().enumerate() {
             let path = path.index(position);
             if let Some(first) = ids.insert(&key.id, position) {
@@ -96,6 +98,20 @@ impl ApiKeyConfig {
             if let Some(first) = digests.insert(key.sha256, position) {
                 problems
                     .report(&path.field("sha256"), format!("the same key stands at {first}: whose is it?"));
+            }
+            if let Some((what, _)) = no_keys.iter().find(|(_, digest)| *digest == key.sha256) {
+                let message = format!(
+                    "the SHA-256 of {what}, as a command prints it whose variable is not set: write that of the key, as `printf %s \"$KEY\" | sha256sum` prints it"
+                );
+                problems.report(&path.field("sha256"), message);
+            }
+            if key.consumer.as_ref().is_some_and(String::is_empty) {
+                problems.report(&path.field("consumer"), "empty: leave it out, or write whose key it is");
+            }
+            for (field, names) in [("roles", &key.roles), ("scopes", &key.scopes)] {
+                for (position, _) in names.iter().enumerate().filter(|(_, name)| name.is_empty()) {
+                    problems.report(&path.field(field).index(position), "empty: nobody can be asked for it");
+                }
             }
             if let (Some(begin), Some(end)) = (key.not_before, key.expires)
                 && begin.get() >= end.get()

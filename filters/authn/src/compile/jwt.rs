@@ -34,7 +34,7 @@ impl JwtConfig {
         variables: Variables,
         problems: &mut Problems,
     ) -> Option<JwtProvider> {
-        if self.issuer.is_empty() {
+        if self.issuer.trim().is_empty() {
             problems.report(&path.field("issuer"), "empty: write the `iss` of the issuer's tokens");
         }
         match (&self.audiences, self.any_audience) {
@@ -46,6 +46,17 @@ impl JwtConfig {
                 problems.report(&path.field("anyAudience"), "contradicts `audiences`: leave out one of them");
             }
             _ => {}
+        }
+        let empty = |list: &Option<OneOrMany<String>>| {
+            let all = list.iter().flatten().enumerate();
+            all.filter(|(_, text)| text.trim().is_empty()).map(|(position, _)| position).collect::<Vec<_>>()
+        };
+        for position in empty(&self.audiences) {
+            let message = "empty: write the `aud` of tokens for this service";
+            problems.report(&path.field("audiences").index(position), message);
+        }
+        for position in empty(&self.types) {
+            problems.report(&path.field("types").index(position), "empty: write a `typ`, such as `at+jwt`");
         }
         let max_size = self.max_size.map_or(MAX_SIZE, |size| size.bytes());
         if max_size == 0 || max_size > LARGEST_MAX_SIZE {

@@ -30,6 +30,12 @@ fn keys(name: &str, changes: Value) -> Value {
     json!({ "name": name, "apiKey": keys })
 }
 
+fn with_key(changes: Value) -> Value {
+    let mut key = json!({ "id": "a", "sha256": DIGEST });
+    key.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    json!({ "providers": [{ "name": "a", "apiKey": { "keys": [key] } }] })
+}
+
 fn forwarded(changes: Value) -> Value {
     let mut forwarded = json!({ "peers": "spiffe://example.com/ns/shop/sa/edge", "principal": "x-user" });
     forwarded.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
@@ -53,6 +59,26 @@ fn every_mistake_is_named_with_its_field() {
         (json!({ "providers": [provider(json!({}))], "realm": "a\"b" }), "authn.realm:"),
         (json!({ "providers": [provider(json!({}))], "cache": { "size": 2_000_000 } }), "authn.cache.size:"),
         (json!({ "providers": [provider(json!({}))], "budget": "0/s" }), "authn.budget:"),
+        // What proves nothing.
+        (with_jwt(json!({ "audiences": [""] })), "authn.providers[0].jwt.audiences[0]: empty"),
+        (with_jwt(json!({ "audiences": ["orders", " "] })), "authn.providers[0].jwt.audiences[1]: empty"),
+        (with_jwt(json!({ "issuer": " " })), "authn.providers[0].jwt.issuer: empty"),
+        (with_jwt(json!({ "types": [""] })), "authn.providers[0].jwt.types[0]: empty"),
+        (with_key(json!({ "consumer": "" })), "authn.providers[0].apiKey.keys[0].consumer: empty"),
+        (with_key(json!({ "roles": ["a", ""] })), "authn.providers[0].apiKey.keys[0].roles[1]: empty"),
+        (with_key(json!({ "scopes": [""] })), "authn.providers[0].apiKey.keys[0].scopes[0]: empty"),
+        (
+            with_key(json!({ "sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" })),
+            "authn.providers[0].apiKey.keys[0].sha256: the SHA-256 of nothing",
+        ),
+        (
+            with_key(json!({ "sha256": "01ba4719c80b6fe911b091a7c05124b64eeece964e09c058ef8f9805daca546b" })),
+            "authn.providers[0].apiKey.keys[0].sha256: the SHA-256 of a line feed",
+        ),
+        (
+            with_key(json!({ "sha256": "7eb70257593da06f682a3ddda54a9d260d4fc514f645237f5ca74b08f8da61a6" })),
+            "authn.providers[0].apiKey.keys[0].sha256: the SHA-256 of a line break",
+        ),
         // Rules.
         (
             with_rules(json!([{ "name": "a", "require": { "any": ["stuff"] } }])),

@@ -34,7 +34,14 @@ fn a_scheme_is_told_by_its_name_alone() {
         ("Bearer a b", Some("a b")),
         ("Bearer", Some("")),
         ("Bearer ", Some("")),
+        ("Bearer\t \tabc", Some("abc")),
+        // Ours, and no good.
+        ("Bearer:abc", Some(":abc")),
+        ("Bearer,abc", Some(",abc")),
+        ("Bearer=abc", Some("=abc")),
+        ("Bearer\u{a0}abc", Some("\u{a0}abc")),
         ("Bearerabc", None),
+        ("Bearer-abc abc", None),
         ("Basic abc", None),
         ("Bear abc", None),
         ("", None),
@@ -59,6 +66,25 @@ fn a_credential_is_found_where_it_is_looked_for_and_two_are_an_error() {
     // As Envoy joins two lines of `authorization`: one credential, which is no token.
     let joined = read(bearer, "/", &[("authorization", "Bearer a,Bearer b")]);
     assert_eq!(joined, Some(Ok("a,Bearer b".to_owned())));
+    for (lines, repeated) in [
+        (vec!["Basic YTpi,Bearer b"], true),
+        (vec!["Basic YTpi, bearer b"], true),
+        (vec!["Basic YTpi,\tBEARER\tb"], true),
+        (vec!["Basic YTpi Bearer b"], true),
+        (vec!["Basic YTpi,Bearer"], true),
+        (vec!["Digest realm=\"a, Bearer b\""], true),
+        (vec!["Basic YTpi,Bearers b"], false),
+        (vec!["Basic QmVhcmVy"], false),
+        (vec!["Basic YTpi", "Basic YTpi"], false),
+        (vec!["Basic YTpi", "Basic a,Bearer b"], true),
+        (vec!["", "Bearer b"], true),
+        (vec!["Bearer b", ""], true),
+        (vec!["Basic a", "Basic b", "Bearer b"], true),
+    ] {
+        let headers: Vec<_> = lines.iter().map(|line| ("authorization", *line)).collect();
+        let found = read(json!({ "header": "authorization", "scheme": "Bearer" }), "/", &headers);
+        assert_eq!(found, repeated.then_some(Err(())), "{lines:?}");
+    }
     let query = json!({ "query": "token" });
     assert_eq!(read(query.clone(), "/?x=1", &[]), None);
     assert_eq!(read(query.clone(), "/?x=1&token=a%2eb", &[]), Some(Ok("a.b".to_owned())));
@@ -103,6 +129,51 @@ fn a_place_must_be_one_place() {
 }
 
 #[test]
+fn of_all_sources_but_the_kept_one_nothing_goes_on() {
+    let all = [
+        json!({ "header": "authorization", "scheme": "Bearer" }),
+        json!({ "header": "authorization", "scheme": "ApiKey" }),
+        json!({ "header": "x-key" }),
+        json!({ "cookie": "access_token" }),
+        json!({ "cookie": "session" }),
+        json!({ "query": "key" }),
+    ];
+    let all: Vec<CredentialSource> = all.into_iter().map(|config| source(config).unwrap()).collect();
+    let came = [
+        ("authorization", "Bearer b"),
+        ("x-key", "k"),
+        ("cookie", "access.token=f; session=s"),
+        ("cookie", "a=1; access%5ftoken=g; access_token=t"),
+    ];
+    for (kept, expected) in [
+        (None, vec![("authorization", None), ("x-key", None), ("cookie", Some("a=1"))]),
+        (Some(0), vec![("x-key", None), ("cookie", Some("a=1"))]),
+        (Some(2), vec![("authorization", None), ("cookie", Some("a=1"))]),
+        // What some servers take for the kept one goes all the same.
+        (Some(3), vec![("authorization", None), ("x-key", None), ("cookie", Some("a=1; access_token=t"))]),
+        (Some(4), vec![("authorization", None), ("x-key", None), ("cookie", Some("session=s; a=1"))]),
+    ] {
+        let headers = request("/?key=k", &came);
+        let view = RequestView::new(&headers).unwrap();
+        let mut mutations = Mutations::default();
+        CredentialSource::remove_all(all.iter(), kept.map(|kept: usize| &all[kept]), &view, &mut mutations);
+        let changes: Vec<_> = mutations
+            .request_headers()
+            .iter()
+            .map(|(name, value)| {
+                (
+                    name.as_str(),
+                    value.as_ref().map(|value| String::from_utf8(value.as_bytes().to_vec()).unwrap()),
+                )
+            })
+            .collect();
+        let expected: Vec<_> =
+            expected.into_iter().map(|(name, value)| (name, value.map(str::to_owned))).collect();
+        assert_eq!(changes, expected, "{kept:?}");
+    }
+}
+
+#[test]
 fn a_cookie_is_taken_out_and_the_others_stay() {
     for (lines, expected) in [
         (vec!["session=x"], Some(None)),
@@ -114,7 +185,8 @@ fn a_cookie_is_taken_out_and_the_others_stay() {
         let headers = request("/", &headers);
         let view = RequestView::new(&headers).unwrap();
         let mut mutations = Mutations::default();
-        source(json!({ "cookie": "session" })).unwrap().remove(&view, &mut mutations);
+        let source = source(json!({ "cookie": "session" })).unwrap();
+        CredentialSource::remove_all([&source].into_iter(), None, &view, &mut mutations);
         let found: Vec<_> = mutations.request_headers().to_vec();
         let expected: Vec<_> = expected
             .into_iter()

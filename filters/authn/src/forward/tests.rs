@@ -23,6 +23,7 @@ fn what_a_client_sends_as_identity_is_removed_however_it_is_spelt() {
         (vec!["accept", "x-user", "x-user"], vec!["x-user"]),
         (vec!["x_user"], vec!["x_user"]),
         (vec!["x_user-roles", "x-user_roles"], vec!["x_user-roles", "x-user_roles"]),
+        (vec!["x.user", "x+user.roles", "x~user"], vec!["x.user", "x+user.roles", "x~user"]),
         (vec!["x-users", "x-use", "y-user"], vec![]),
     ] {
         assert_eq!(removed(&own, &came, &[]), expected, "{came:?}");

@@ -134,6 +134,74 @@ fn what_clients_send_as_identity_is_removed_whatever_the_rule_says() {
 }
 
 #[test]
+fn a_credential_that_proved_nothing_does_not_go_on() {
+    let stand = |rules: Value, forward: Value| {
+        stand(json!({
+            "providers": [
+                provider(json!({ "forward": forward })),
+                { "name": "partners", "apiKey": {
+                    "keys": [{ "id": "acme", "sha256": "8649cdebee753898fd50e01408a9e438aa5090249bc3e51b65f33dce973b0873" }],
+                    "forward": { "key": "keep" }
+                } }
+            ],
+            "rules": rules
+        }))
+    };
+    let one_of_all = json!([{ "name": "all" }]);
+    let staff_optional = json!([
+        { "name": "partners", "match": { "paths": "/partner" }, "require": { "any": "partners" } },
+        { "name": "rest", "require": { "optional": "staff" } }
+    ]);
+    let none = json!([{ "name": "open", "match": { "paths": "/x" }, "require": "none" }, { "name": "rest" }]);
+    let token = format!("Bearer {}", good());
+    let forged = "Bearer a.b.c".to_owned();
+    let gone = Some(None);
+    let both = |token: &str, key: &str| {
+        FakeRequest::get("/x").header("authorization", token).header("x-api-key", key)
+    };
+    for (rules, keeps_token, request, authorization, api_key) in [
+        // The accepted one as the document says, every other one is removed.
+        (&one_of_all, false, both(&token, "demo-key-acme"), gone.clone(), gone.clone()),
+        (&one_of_all, true, both(&token, "wrong"), None, gone.clone()),
+        (&one_of_all, true, both(&forged, "demo-key-acme"), gone.clone(), None),
+        (&one_of_all, true, both("Basic YTpi,Bearer x", "demo-key-acme"), gone.clone(), None),
+        // Other schemes are none of our business.
+        (&one_of_all, true, both("Basic YTpi", "demo-key-acme"), None, None),
+        // Nobody asks for keys here.
+        (&staff_optional, true, FakeRequest::get("/x").header("x-api-key", "wrong"), None, gone.clone()),
+        (&staff_optional, true, FakeRequest::get("/x").header("x-api-key", "demo-key-acme"), None, gone),
+        // Authentication is the service's.
+        (&none, false, both(&forged, "wrong"), None, None),
+    ] {
+        let forward = if keeps_token { json!({ "token": "keep" }) } else { json!({}) };
+        let played = play(&stand(rules.clone(), forward), &request);
+        assert_eq!(played.status(), None, "{request:?}");
+        assert_eq!(played.request_header("authorization"), authorization, "{request:?}");
+        assert_eq!(played.request_header("x-api-key"), api_key, "{request:?}");
+    }
+}
+
+#[test]
+fn empty_and_joined_credentials_are_bad_ones_and_not_none() {
+    let stand = stand(section(json!([{ "name": "all", "require": { "optional": ["staff", "partners"] } }])));
+    for (name, value, decision) in [
+        ("x-api-key", "", "api_key_unknown"),
+        ("authorization", "Bearer", "token_malformed"),
+        ("authorization", "Basic YTpi,Bearer a.b.c", "credential_repeated"),
+        ("authorization", "Basic YTpi, bearer\ta.b.c", "credential_repeated"),
+        ("authorization", "Bearer:a.b.c", "token_malformed"),
+    ] {
+        let played = play(&stand, &FakeRequest::get("/").header(name, value));
+        let status = if decision == "credential_repeated" { 400 } else { 401 };
+        assert_eq!(outcome(&played), (Some(status), vec![decision]), "{value}");
+    }
+    let two = FakeRequest::get("/")
+        .header("authorization", "Basic YTpi")
+        .header("authorization", format!("Bearer {}", good()));
+    assert_eq!(outcome(&play(&stand, &two)), (Some(400), vec!["credential_repeated"]));
+}
+
+#[test]
 fn providers_of_one_place_are_told_apart_by_the_issuer() {
     let other = json!({ "name": "other", "jwt": {
         "issuer": "https://other.example", "audiences": "orders", "keys": { "inline": { "keys": [jwk("ed")] } }
@@ -287,7 +355,7 @@ fn a_rule_in_shadow_counts_and_changes_nothing() {
     let both = bearer("/orders", &good).header("x-api-key", "demo-key-acme");
     let played = play(&stand, &both);
     assert_eq!(outcome(&played), (None, vec!["ok.provider:staff"]));
-    assert_eq!(played.request_header("x-api-key"), None, "shadow takes nothing out");
+    assert_eq!(played.request_header("x-consumer"), None, "shadow tells the service nothing");
 }
 
 #[test]

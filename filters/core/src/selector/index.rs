@@ -164,6 +164,16 @@ impl SelectorBuilder {
         }
     }
 
+    /// The named match of the document's definitions.
+    pub fn definition(&self, name: &Name) -> Option<&Match> {
+        self.definitions.iter().find(|(known, _)| *known == name).map(|(_, wanted)| wanted)
+    }
+
+    /// The headers that compiled `match`es ask for; a name as often as it is asked for.
+    pub fn header_names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.index.selectors.iter().flat_map(|selector| &selector.headers).map(|(name, _)| name)
+    }
+
     /// Compiles a rule's `match`, which stands at `path`; none is every request.
     pub fn compile(
         &mut self,

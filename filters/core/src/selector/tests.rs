@@ -50,7 +50,8 @@ fn matches(wanted: serde_json::Value, headers: &HeaderMap) -> bool {
 
 #[test]
 fn different_keys_must_all_hold_and_values_are_alternatives() {
-    let headers = request(&[("x-a", "1"), ("x-a", "2"), ("x-b", "abc"), ("cookie", "c=3")]);
+    let headers =
+        request(&[("x-a", "1"), ("x-a", "2"), ("x-b", "abc"), ("x-list", "a, evil"), ("cookie", "c=3")]);
     for (wanted, expected) in [
         (json!({}), true),
         (json!({ "hosts": ["other", "api.example.com"] }), true),
@@ -70,6 +71,15 @@ fn different_keys_must_all_hold_and_values_are_alternatives() {
         (json!({ "headers": { "x-a": "1,2" } }), false),
         (json!({ "headers": { "x-a": { "prefix": "1", "suffix": "2" } } }), false),
         (json!({ "not": { "headers": { "x-a": "2" } } }), false),
+        (json!({ "headers": { "x-a": { "item": "2" } } }), true),
+        (json!({ "headers": { "x-a": { "item": ["3", "1"] } } }), true),
+        (json!({ "headers": { "x-a": { "item": "3" } } }), false),
+        (json!({ "headers": { "x-list": { "item": "evil" } } }), true),
+        (json!({ "headers": { "x-list": { "item": "evi" } } }), false),
+        (json!({ "headers": { "x-list": { "item": "Evil" } } }), false),
+        (json!({ "headers": { "x-list": { "item": "evil", "present": true } } }), true),
+        (json!({ "headers": { "x-none": { "item": "evil" } } }), false),
+        (json!({ "headers": { "x-list": "evil" } }), false),
         (json!({ "headers": { "x-none": { "present": false } } }), true),
         (json!({ "headers": { "x-b": { "present": false } } }), false),
         (json!({ "query": { "a": "2", "b": "" } }), true),
@@ -192,6 +202,10 @@ fn wrong_matches_are_problems_with_their_path() {
         (r#"{"paths":[]}"#, "an empty list; write at least one value"),
         (r#"{"headers":{"a":{}}}"#, "no condition is given"),
         (r#"{"headers":{"a":{"present":false,"exact":"x"}}}"#, "never matches"),
+        (r#"{"headers":{"a":{"item":"x","prefix":"x"}}}"#, "write `item` alone"),
+        (r#"{"headers":{"a":{"item":["x",""]}}}"#, "never an item"),
+        (r#"{"headers":{"a":{"item":"x,y"}}}"#, "never an item"),
+        (r#"{"headers":{"a":{"item":" x"}}}"#, "never an item"),
         (r#"{"headers":{"a b":"x"}}"#, "not a header name"),
         (r#"{"headers":{":path":"/x"}}"#, "is a pseudo-header"),
         (r#"{"hosts":"*"}"#, "leave `hosts` out for every host"),

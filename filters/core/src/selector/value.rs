@@ -1,5 +1,6 @@
 mod inclusion;
 
+use super::items::items;
 use crate::list::OneOrMany;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::fmt;
@@ -24,6 +25,10 @@ pub struct ValueCondition {
     pub suffix: Option<OneOrMany<String>>,
     /// It holds one of these.
     pub contains: Option<OneOrMany<String>>,
+    /// It is a list, separated by commas, that has one of these as an item (RFC 9110 §5.6.1). Anybody on the way may join the lines of a
+    /// header into one such list (§5.3): a `deny` by `exact` could be dodged by `x-role: a,evil`. Stands without `exact`, `prefix`,
+    /// `suffix` and `contains`.
+    pub item: Option<OneOrMany<String>>,
 }
 
 impl ValueMatch {
@@ -61,6 +66,15 @@ impl ValueMatch {
             && any(&condition.contains, &|text| {
                 text.is_empty() || value.windows(text.len()).any(|part| part == text)
             })
+            && condition.item.as_ref().is_none_or(|wanted| {
+                items(value).any(|item| wanted.iter().any(|wanted| wanted.as_bytes() == &*item))
+            })
+    }
+
+    /// Whether a value may be as asked that does not match any more when another is joined to it with a comma.
+    pub fn can_be_dodged_by_joining(&self) -> bool {
+        let ValueCondition { exact, prefix, suffix, .. } = &self.0;
+        exact.is_some() || prefix.is_some() || suffix.is_some()
     }
 }
 
@@ -70,7 +84,7 @@ impl<'de> Deserialize<'de> for ValueMatch {
         impl<'de> Visitor<'de> for ValueVisitor {
             type Value = ValueMatch;
             fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("a value, a list of values, or conditions (`present`, `exact`, `prefix`, `suffix`, `contains`)")
+                out.write_str("a value, a list of values, or conditions (`present`, `exact`, `prefix`, `suffix`, `contains`, `item`)")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<ValueMatch, E> {
                 Ok(exact(OneOrMany::from(text.to_owned())))
@@ -91,7 +105,7 @@ impl<'de> Deserialize<'de> for ValueMatch {
                 let condition = ValueCondition::deserialize(de::value::MapAccessDeserializer::new(map))?;
                 if condition == ValueCondition::default() {
                     return Err(de::Error::custom(
-                        "no condition is given: one of `present`, `exact`, `prefix`, `suffix`, `contains`",
+                        "no condition is given: one of `present`, `exact`, `prefix`, `suffix`, `contains`, `item`",
                     ));
                 }
                 let others = ValueCondition { present: None, ..condition.clone() };
@@ -100,10 +114,29 @@ impl<'de> Deserialize<'de> for ValueMatch {
                         "a value that must not be present can meet no other condition: this never matches",
                     ));
                 }
+                if let Some(items) = &condition.item {
+                    check_items(items, &condition).map_err(de::Error::custom)?;
+                }
                 Ok(ValueMatch(condition))
             }
         }
         deserializer.deserialize_any(ValueVisitor)
+    }
+}
+
+fn check_items(items: &OneOrMany<String>, condition: &ValueCondition) -> Result<(), String> {
+    let ValueCondition { exact, prefix, suffix, contains, .. } = condition;
+    if [exact, prefix, suffix, contains].iter().any(|other| other.is_some()) {
+        return Err(
+            "`item` asks for an item of a list, the other conditions for the whole value: write `item` alone"
+                .to_owned(),
+        );
+    }
+    match items.iter().find(|item| item.is_empty() || item.contains(',') || item.trim() != *item) {
+        Some(item) => Err(format!(
+            "{item:?} is never an item: one is not empty and has no comma, and no blank at its ends"
+        )),
+        None => Ok(()),
     }
 }
 

@@ -18,6 +18,8 @@ pub struct StandIn {
     pub configuration: Vec<u8>,
     /// The request's headers.
     pub request: Pairs,
+    /// The request's trailers.
+    pub trailers: Pairs,
     /// The response's headers.
     pub response: Pairs,
     /// What [`header_pairs`] gives in place of the request's headers.
@@ -84,6 +86,7 @@ fn call<T>(name: &'static str, act: impl FnOnce(&mut StandIn) -> HostResult<T>) 
 fn headers(host: &mut StandIn, map: HeaderMapType) -> &mut Pairs {
     match map {
         HeaderMapType::Request => &mut host.request,
+        HeaderMapType::RequestTrailers => &mut host.trailers,
         HeaderMapType::Response => &mut host.response,
         HeaderMapType::HttpCallResponse => &mut host.answer.0,
     }

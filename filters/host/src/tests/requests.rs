@@ -100,6 +100,41 @@ fn a_request_whose_forged_header_stays_does_not_go_on() {
 }
 
 #[test]
+fn trailers_pass_but_for_those_that_the_document_protects() {
+    let plugin = plugin(DOCUMENT);
+    for (failing, flow) in
+        [(None, Flow::Continue), (Some("header_pairs"), Flow::Pause), (Some("remove_header"), Flow::Pause)]
+    {
+        stand_in::with(|host| {
+            host.request = request("/", &[]);
+            host.trailers = [("grpc-status", "0"), ("x-sluice-cluster", "a"), ("x.sluice_subset", "b")]
+                .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
+                .to_vec();
+        });
+        let mut stream = Stream::new(2, Rc::clone(&plugin));
+        assert_eq!(stream.on_request_headers(), Flow::Continue);
+        stand_in::with(|host| host.failing.extend(failing));
+        assert_eq!(stream.on_request_trailers(), flow, "{failing:?}");
+        let left = stand_in::with(|host| {
+            host.failing.clear();
+            host.trailers
+                .iter()
+                .map(|(name, _)| String::from_utf8_lossy(name).into_owned())
+                .collect::<Vec<_>>()
+        });
+        assert_eq!(left == ["grpc-status"], flow == Flow::Continue, "{left:?}");
+        assert_eq!(answers().len(), usize::from(flow == Flow::Pause));
+    }
+}
+
+#[test]
+fn trailers_do_not_let_a_waiting_request_go() {
+    let plugin = plugin(DOCUMENT);
+    let (mut stream, flow) = send(&plugin, 2, "/delay");
+    assert_eq!((flow, stream.on_request_trailers()), (Flow::Pause, Flow::Pause));
+}
+
+#[test]
 fn headers_that_cannot_be_read_are_answered() {
     let plugin = plugin(DOCUMENT);
     for raw in [b"\x01".to_vec(), vec![0xff; 64]] {
