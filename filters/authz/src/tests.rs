@@ -443,7 +443,7 @@ fn a_denial_that_a_joined_list_dodges_is_warned_of() {
         );
         assert!(compiler.problems.is_empty(), "{}", compiler.problems);
         let warnings = compiler.problems.take_warnings();
-        let warnings = warnings.iter().filter(|warning| warning.message.contains("`item`"));
+        let warnings = warnings.iter().filter(|warning| warning.message.contains("item: "));
         warnings.map(|warning| warning.path.to_string()).collect::<Vec<_>>()
     };
     let deny = |matches: serde_json::Value| json!({ "name": "a", "deny": true, "match": matches });
