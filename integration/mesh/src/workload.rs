@@ -84,14 +84,18 @@ impl Workload {
 
     /// Whether one of the listeners that serve has the WasmPlugin of that name, in the workload's namespace.
     pub fn has_plugin(&self, plugin: &str) -> bool {
+        self.serves_with(&format!("/{}.{plugin}~", self.plan.namespace))
+    }
+
+    /// Whether the configuration of one of the listeners that serve has this text.
+    pub fn serves_with(&self, text: &str) -> bool {
         let Ok(dump) = self.admin("/config_dump?resource=dynamic_listeners").map(|answer| answer.json())
         else {
             return false;
         };
         // One that still waits for its module is there as `warming_state`, beside the one that serves meanwhile.
         let listeners = dump["configs"].as_array().into_iter().flatten();
-        let wanted = format!("/{}.{plugin}~", self.plan.namespace);
-        listeners.into_iter().any(|listener| listener["active_state"].to_string().contains(&wanted))
+        listeners.into_iter().any(|listener| listener["active_state"].to_string().contains(text))
     }
 
     /// Whether no listener waits to serve, and no connection is served by one that was replaced.

@@ -3,10 +3,10 @@
 use serde_json::Value;
 use sluice_integration::tokens::Token;
 use sluice_integration::{Request, Result, repository_root, wait_until};
-use sluice_mesh_test::{Edge, Mesh, Plugin, Toward};
+use sluice_mesh_test::{Applied, Edge, INGRESS, Mesh, Plugin, Toward};
 
 use crate::asserts::{SOON, decisions};
-use crate::shipped::header;
+use crate::shipped::{header, render};
 
 /// The policy that the demo's sidecar of a service has, in this mesh's trust domain.
 fn policy(service: &str) -> Result<String> {
@@ -17,9 +17,44 @@ fn policy(service: &str) -> Result<String> {
     Ok(here)
 }
 
-/// The plugin of a service's sidecars with that policy.
-fn at_the_sidecars_of(service: &str, policy: &str) -> Result<Plugin> {
-    Ok(Plugin::new(service, policy)?.on(service).server().phase("AUTHN"))
+/// A policy at a service's sidecars, and what `sluice render` adds beside it: the header that has all URIs of a peer's certificate.
+fn at_the_sidecars_of<'mesh>(mesh: &'mesh Mesh, service: &str, policy: &str) -> Result<[Applied<'mesh>; 2]> {
+    let plugin = Plugin::new(service, policy)?.on(service).server().phase("AUTHN");
+    with_all_names_of_the_peer(
+        mesh,
+        &plugin,
+        policy,
+        &["-n", "shop", "-l", &format!("app={service}")],
+        service,
+    )
+}
+
+/// The same at the gateway.
+fn at_the_gateway<'mesh>(mesh: &'mesh Mesh, policy: &str) -> Result<[Applied<'mesh>; 2]> {
+    let app = "istio-ingressgateway";
+    let plugin = Plugin::new("at-the-gateway", policy)?.phase("AUTHN").on_the_gateway().on(app);
+    let pods = ["-n", INGRESS, "-l", "istio=ingressgateway", "--gateway"];
+    with_all_names_of_the_peer(mesh, &plugin, policy, &pods, app)
+}
+
+fn with_all_names_of_the_peer<'mesh>(
+    mesh: &'mesh Mesh,
+    plugin: &Plugin,
+    policy: &str,
+    pods: &[&str],
+    app: &str,
+) -> Result<[Applied<'mesh>; 2]> {
+    let file = mesh.directory().join(format!("{}.policy.yaml", plugin.name()));
+    std::fs::write(&file, policy).map_err(|e| format!("{}: {e}", file.display()))?;
+    let file = file.display().to_string();
+    let filter = render(&[&["envoy-filter", &file, "--beside-wasm-plugin"], pods].concat())?;
+    let applied = [mesh.apply(&filter)?, mesh.install(plugin)?];
+    for workload in mesh.instances(app) {
+        wait_until(&format!("the filter beside the plugin at {}", workload.plan().name), SOON, || {
+            workload.serves_with("x-sluice-peer-identity") && workload.is_settled()
+        })?;
+    }
+    Ok(applied)
 }
 
 /// The inventory's stock as `orders` asks for it, on the way of a request to `orders`.
@@ -97,8 +132,8 @@ fn counted(metrics: Result<String>, section: &str, outcome: &str, reason: &str) 
 
 /// One request passes edge → orders' sidecar → orders → its sidecar → inventory's sidecar → inventory.
 pub(crate) fn one_request_passes_edge_and_three_sidecars(mesh: &Mesh) -> Result<()> {
-    let _orders = mesh.install(&at_the_sidecars_of("orders", &policy("orders")?)?)?;
-    let _inventory = mesh.install(&at_the_sidecars_of("inventory", &policy("inventory")?)?)?;
+    let _orders = at_the_sidecars_of(mesh, "orders", &policy("orders")?)?;
+    let _inventory = at_the_sidecars_of(mesh, "inventory", &policy("inventory")?)?;
     let edge = Edge::start(mesh, Toward::Sidecars)?;
     alice_reads_an_order(mesh, &edge, "spiffe://cluster.local/ns/shop/sa/edge")?;
 
@@ -159,11 +194,10 @@ spec: { host: orders.shop.svc.cluster.local, subsets: [{ name: v1, labels: { ver
 pub(crate) fn one_request_passes_edge_gateway_and_three_sidecars(mesh: &Mesh) -> Result<()> {
     let gateway = mesh.workload("gateway").plan().identity();
     let _route = mesh.apply(GATEWAY)?;
-    let believes_the_edge = Plugin::new("at-the-gateway", &policy("orders")?)?.phase("AUTHN");
-    let _gateway = mesh.install(&believes_the_edge.on_the_gateway().on("istio-ingressgateway"))?;
+    let _gateway = at_the_gateway(mesh, &policy("orders")?)?;
     let orders = policy("orders")?.replace("spiffe://cluster.local/ns/shop/sa/edge", &gateway);
-    let _orders = mesh.install(&at_the_sidecars_of("orders", &orders)?)?;
-    let _inventory = mesh.install(&at_the_sidecars_of("inventory", &policy("inventory")?)?)?;
+    let _orders = at_the_sidecars_of(mesh, "orders", &orders)?;
+    let _inventory = at_the_sidecars_of(mesh, "inventory", &policy("inventory")?)?;
     let edge = Edge::start(mesh, Toward::Gateway)?;
     alice_reads_an_order(mesh, &edge, &gateway)?;
 

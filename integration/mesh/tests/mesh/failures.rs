@@ -237,6 +237,30 @@ pub(crate) fn an_update_with_a_mistake(mesh: &Mesh) -> Result<()> {
     Ok(())
 }
 
+/// A document that could be read and would not do what it says, as an update: an authentication rule that an earlier, wider one leaves
+/// no request. As with a mistake, the one before goes on deciding.
+pub(crate) fn an_update_with_a_rule_that_never_matters(mesh: &Mesh) -> Result<()> {
+    let _applied = mesh.install(&plugin()?)?;
+    client_may_only_read(mesh)?;
+    let shadowed = format!(
+        r#"{CLIENT_READS}
+authn:
+  providers:
+    - {{ name: caller, forwarded: {{ peers: ["spiffe://cluster.local/ns/shop/sa/client"], principal: x-user }} }}
+  rules:
+    - {{ name: all, match: {{ paths: ["/api/**"] }}, require: {{ optional: [caller] }} }}
+    - {{ name: webhooks, match: {{ paths: ["/api/webhooks/**"] }}, require: {{ any: [caller] }} }}
+"#
+    );
+    let why = expect_line(mesh, "inventory", "configuration refused: authn.rules[1]");
+    let told = expect_line(mesh, "istiod", "ADS:ECDS: ACK ERROR inventory.shop");
+    mesh.api()
+        .apply(&Plugin::new("sluice", &shadowed)?.on("inventory").server().phase("AUTHN").document())?;
+    why.wait()?;
+    told.wait()?;
+    client_may_only_read(mesh)
+}
+
 /// The VM dies while it serves. A module of ours does not; this one does, on every request with a body. Afterwards FAIL_CLOSE
 /// answers 503 for ever, FAIL_OPEN lets all through undecided, and FAIL_RELOAD decides again after a second or two.
 pub(crate) fn a_vm_that_dies(mesh: &Mesh) -> Result<()> {

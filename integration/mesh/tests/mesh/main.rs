@@ -14,6 +14,7 @@
 
 mod asserts;
 mod beside;
+mod callers;
 mod delivery;
 mod edge;
 mod failures;
@@ -57,6 +58,9 @@ const SCENARIOS: &[Scenario] = &scenarios![
     update::of_the_module_under_load,
     edge::one_request_passes_edge_and_three_sidecars,
     edge::one_request_passes_edge_gateway_and_three_sidecars,
+    callers::a_name_that_folds_into_a_proven_one_is_removed,
+    callers::a_certificate_with_two_names_is_nobodys,
+    callers::what_a_client_writes_into_x_forwarded_for_hides_nothing,
     shipped::the_overlays_protect_the_shop,
     shipped::an_envoy_filter_in_place_of_a_plugin,
     shipped::an_envoy_filter_beside_a_plugin,
@@ -78,6 +82,7 @@ const SCENARIOS: &[Scenario] = &scenarios![
     failures::a_module_that_is_cut_off,
     failures::a_first_policy_with_a_mistake,
     failures::an_update_with_a_mistake,
+    failures::an_update_with_a_rule_that_never_matters,
     failures::a_vm_that_dies,
 ];
 

@@ -141,7 +141,7 @@ pub(crate) fn header(echo: &Value, name: &str) -> Vec<String> {
 }
 
 /// What `sluice render` prints.
-fn render(arguments: &[&str]) -> Result<String> {
+pub(crate) fn render(arguments: &[&str]) -> Result<String> {
     let arguments =
         Arguments::try_parse_from([&["sluice", "render"], arguments].concat()).map_err(|e| e.to_string())?;
     let (mut output, mut errors) = (Vec::new(), Vec::new());
