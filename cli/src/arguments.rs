@@ -211,6 +211,10 @@ Examples:
       the file of a filter with config_discovery and path_config_source: Envoy takes over a new one when it is moved into
       place, and keeps the old one if the new one does not load
 
+  sluice render envoy policy.yaml --connection-manager
+      fields of the connection manager around the filter: they remove, before any filter and any route, the headers that only
+      the policy may write, also where a route disables the filter
+
 A document that `sluice check` would refuse is not rendered.
 Exit status: 0 rendered, 1 the document is wrong, 2 the command line is, or a file can't be read.")]
 pub struct RenderEnvoyArguments {
@@ -218,14 +222,18 @@ pub struct RenderEnvoyArguments {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Where the Envoy finds the module. If it is there on this machine too, it must fit the document
-    #[arg(long, value_name = "FILE")]
-    pub module: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "connection_manager")]
+    pub module: Option<PathBuf>,
     /// The name of the filter; filters of one name share a VM and their counters
     #[arg(long, default_value = "sluice")]
     pub name: String,
     /// Print a file for `path_config_source` (a DiscoveryResponse)
     #[arg(long)]
     pub ecds: bool,
+    /// Print the fields of the connection manager that remove, before any filter and any route, the headers that only the policy may
+    /// write, and that write what it reads of the connection
+    #[arg(long, conflicts_with_all = ["ecds", "name"])]
+    pub connection_manager: bool,
     /// YAML, with the document readable in it, or JSON
     #[arg(long, value_enum, default_value_t = Format::Yaml)]
     pub format: Format,

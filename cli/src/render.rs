@@ -1,5 +1,6 @@
 //! `sluice render`: a document in the form that a proxy, or Istio for its proxies, takes.
 
+mod connection_manager;
 mod envoy;
 mod envoy_filter;
 mod istio;
@@ -35,7 +36,10 @@ pub fn run(target: &RenderTarget, streams: &mut Streams<'_>) -> Result<Status, F
     };
     report::write_findings(&source, &compiled.warnings, Manner::of_errors(streams), streams.errors)?;
     let (rendered, warnings) = match target {
-        RenderTarget::Envoy(arguments) => (envoy::envoy(&compiled, arguments)?, Vec::new()),
+        RenderTarget::Envoy(arguments) => {
+            let warnings = arguments.connection_manager.then(|| connection_manager::warning(&compiled));
+            (envoy::envoy(&compiled, arguments)?, warnings.flatten().into_iter().collect())
+        }
         RenderTarget::WasmPlugin(arguments) => {
             arguments.module.module.as_deref().map(check::read_module).transpose()?;
             wasm_plugin::wasm_plugin(&compiled, arguments)?
@@ -50,8 +54,9 @@ pub fn run(target: &RenderTarget, streams: &mut Streams<'_>) -> Result<Status, F
         Format::Yaml => {
             let origin = source.name.replace(char::is_control, " ");
             let command = target.name();
+            let beside = beside(target, &compiled);
             format!(
-                "# Written by `sluice render {command}` from {origin}: change that, not this.\n{}",
+                "# Written by `sluice render {command}` from {origin}: change that, not this.\n{beside}{}",
                 yaml::write(&rendered)
             )
         }
@@ -64,10 +69,22 @@ pub fn run(target: &RenderTarget, streams: &mut Streams<'_>) -> Result<Status, F
     Ok(Status::Fine)
 }
 
+/// What else an Envoy needs, as a comment.
+fn beside(target: &RenderTarget, compiled: &Compiled) -> &'static str {
+    match target {
+        RenderTarget::Envoy(arguments)
+            if !arguments.connection_manager && !connection_manager::fields(compiled, true).is_empty() =>
+        {
+            "# The connection manager needs what `sluice render envoy --connection-manager` prints from the same document.\n"
+        }
+        _ => "",
+    }
+}
+
 /// What keeps a document that is fine from this form.
 fn findings(target: &RenderTarget, compiled: &Compiled) -> Vec<Finding> {
     let module: Option<&Path> = match target {
-        RenderTarget::Envoy(arguments) => Some(&arguments.module),
+        RenderTarget::Envoy(arguments) => arguments.module.as_deref(),
         RenderTarget::WasmPlugin(arguments) => arguments.module.module.as_deref(),
         RenderTarget::EnvoyFilter(arguments) => arguments.module.module.as_deref(),
     };

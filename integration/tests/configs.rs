@@ -123,6 +123,34 @@ fn every_listener_of_a_policy_removes_what_only_policies_and_proxies_may_say() {
     }
 }
 
+/// Also on routes that leave the filter out.
+#[test]
+fn the_edges_remove_all_that_only_their_policies_may_write() {
+    let root = repository_root();
+    for (bootstrap, policy) in [
+        (Proxy::Edge.bootstrap(), Proxy::Edge.policy()),
+        ("envoy-configs/compose/edge.envoy.yaml", "envoy-configs/compose/edge.policy.yaml"),
+    ] {
+        let output = Command::new(root.join("dist/sluice"))
+            .current_dir(&root)
+            .args(["render", "envoy", policy, "--connection-manager", "--format", "json"])
+            .output()
+            .expect("dist/sluice is made by `make build`");
+        assert!(output.status.success(), "{policy}: {}", String::from_utf8_lossy(&output.stderr));
+        let rendered: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let shipped = yaml(bootstrap);
+        let (mut rendered_lists, mut shipped_lists) = (Vec::new(), Vec::new());
+        all_under(&rendered, "mutations", &mut rendered_lists);
+        all_under(&shipped, "mutations", &mut shipped_lists);
+        let shipped = shipped_lists[0].as_array().unwrap();
+        let rendered = rendered_lists[0].as_array().unwrap();
+        assert!(rendered.len() > 6, "{rendered:?}");
+        for mutation in rendered {
+            assert!(shipped.contains(mutation), "{bootstrap}: {mutation}");
+        }
+    }
+}
+
 #[test]
 fn the_command_renders_the_same_filter_as_the_demo_uses() {
     let root = repository_root();

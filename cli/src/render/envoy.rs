@@ -1,17 +1,22 @@
-//! `sluice render envoy`: the HTTP filter for an Envoy, or the file of its discovery.
+//! `sluice render envoy`: the HTTP filter for an Envoy, the file of its discovery, or what belongs into the connection manager.
 
+use super::connection_manager;
 use super::tree::Tree;
 use crate::arguments::{Format, RenderEnvoyArguments};
 use crate::compile::Compiled;
 use crate::failure::Failure;
 use serde_json::{Value, json};
+use std::path::Path;
 
-/// The HTTP filter, or the file of its discovery.
+/// The HTTP filter, the file of its discovery, or what belongs into the connection manager.
 ///
 /// # Errors
 /// When the module's path is no text.
 pub(super) fn envoy(compiled: &Compiled, arguments: &RenderEnvoyArguments) -> Result<Tree, Failure> {
-    let module = arguments.module.to_str();
+    if arguments.connection_manager {
+        return Ok(Value::Object(connection_manager::fields(compiled, true)).into());
+    }
+    let module = arguments.module.as_deref().and_then(Path::to_str);
     let module = module
         .ok_or_else(|| Failure::new("--module: Envoy's configuration takes only a path that is UTF-8"))?;
     let typed_config =

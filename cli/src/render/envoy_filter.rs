@@ -1,5 +1,6 @@
 //! `sluice render envoy-filter`: patches of the configuration that Istio makes, for what a WasmPlugin can't say.
 
+use super::connection_manager;
 use super::envoy::wasm;
 use super::istio::{Module, Place};
 use super::tree::Tree;
@@ -47,7 +48,7 @@ pub(super) fn envoy_filter(
             json!({ "name": filter, "typed_config": extension }),
         ));
     }
-    if let Some(manager) = connection_manager(compiled, arguments) {
+    if let Some(manager) = manager(compiled, arguments) {
         let listener = json!({ "filterChain": { "filter": { "name": CONNECTION_MANAGER } } });
         let value = json!({ "name": CONNECTION_MANAGER, "typed_config": manager });
         patches.push(patch(
@@ -59,7 +60,7 @@ pub(super) fn envoy_filter(
     }
     if patches.is_empty() {
         return Err(Failure::new(
-            "nothing to patch beside the WasmPlugin: the document names neither `client.address.peerHeader` nor `client.peerIdentityHeader`, and --access-log was not asked for",
+            "nothing to patch beside the WasmPlugin: the document names neither `client.address.peerHeader` nor `client.peerIdentityHeader`, there are no headers to remove at a --gateway (`forward`, `routing`), and --access-log was not asked for",
         ));
     }
     let labels = proxies.labels()?;
@@ -110,32 +111,10 @@ fn filter_patch(filter: &str, context: &str, position: Position) -> Tree {
 }
 
 /// What is added to the connection manager, if anything is to be.
-fn connection_manager(compiled: &Compiled, arguments: &RenderEnvoyFilterArguments) -> Option<Value> {
-    let mut fields = serde_json::Map::new();
-    let client = &compiled.document.client;
-    let written = [
-        (&client.address.peer_header, "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"),
-        (&client.peer_identity_header, "%DOWNSTREAM_PEER_URI_SAN%"),
-    ];
-    let mut mutations = Vec::new();
-    for (header, value) in written.into_iter().filter_map(|(header, value)| Some((header.as_ref()?, value))) {
-        mutations.push(json!({
-            "append": {
-                "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-                "header": { "key": header.as_str(), "value": value },
-            },
-        }));
-    }
-    if !mutations.is_empty() {
-        let extension = json!({
-            "name": "envoy.http.early_header_mutation.header_mutation",
-            "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation",
-                "mutations": mutations,
-            },
-        });
-        fields.insert("early_header_mutation_extensions".to_owned(), json!([extension]));
-    }
+fn manager(compiled: &Compiled, arguments: &RenderEnvoyFilterArguments) -> Option<Value> {
+    // A sidecar's inbound routes are Istio's: none of them leaves our filter out, and none is chosen by a header.
+    let removes = matches!(arguments.proxies.place(), Place::Gateways);
+    let mut fields = connection_manager::fields(compiled, removes);
     if arguments.access_log {
         fields.insert("access_log".to_owned(), json!([access_log()]));
     }

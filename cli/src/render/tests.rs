@@ -75,3 +75,74 @@ fn yaml_reads_back_as_what_was_written() {
     });
     assert_eq!(value(&yaml::write(&Tree::from(values.clone()))), values);
 }
+
+/// Identity headers of all kinds, headers of routing, what `match` merely asks for, credentials.
+const WRITES: &str = r#"
+version: 1
+client: { address: { peerHeader: x-peer }, peerIdentityHeader: x-peer-id }
+authn:
+  providers:
+    - name: keys
+      apiKey:
+        from: [{ header: x-api-key }]
+        keys: [{ id: acme, sha256: 8649cdebee753898fd50e01408a9e438aa5090249bc3e51b65f33dce973b0873 }]
+        forward: { headers: { x-user: id, user: id }, provider: x-proven-by }
+    - name: edge
+      forwarded: { peers: ["spiffe://a/edge"], principal: x-handed-on, roles: x-handed-on-roles }
+  rules: [{ name: all, require: { any: [keys, edge] } }]
+routing:
+  headers: { subset: x-choice, reserved: [x-tenant] }
+  rules: [{ name: v2, match: { headers: { x-asked: v2 } }, subset: v2 }]
+"#;
+
+#[test]
+fn what_only_the_document_may_write_is_removed_before_any_filter() {
+    let arguments =
+        Arguments::parse_from(["sluice", "render", "envoy", "-", "--connection-manager", "--format", "json"]);
+    let (mut output, mut errors) = (Vec::new(), Vec::new());
+    let mut streams = Streams {
+        input: &mut WRITES.as_bytes(),
+        output: &mut output,
+        errors: &mut errors,
+        colours: crate::Colours::default(),
+    };
+    assert_eq!(crate::run(&arguments, &mut streams), Status::Fine);
+    let errors = String::from_utf8(errors).unwrap();
+    assert!(errors.contains("`x-handed-on`, `x-handed-on-roles` of `forwarded`"), "{errors}");
+    let fields: Value = serde_json::from_slice(&output).unwrap();
+    let removed =
+        |regex: &str| json!({ "remove_on_match": { "key_matcher": { "safe_regex": { "regex": regex } } } });
+    let written = |name: &str, value: &str| {
+        json!({ "append": {
+            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD", "header": { "key": name, "value": value },
+        } })
+    };
+    assert_eq!(
+        fields["early_header_mutation_extensions"][0]["typed_config"]["mutations"],
+        json!([
+            removed("x[[:punct:]]user"),
+            json!({ "remove": "user" }),
+            removed("x[[:punct:]]proven[[:punct:]]by"),
+            removed("x[[:punct:]]sluice[[:punct:]]cluster"),
+            removed("x[[:punct:]]choice"),
+            removed("x[[:punct:]]tenant"),
+            written("x-peer", "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"),
+            written("x-peer-id", "%DOWNSTREAM_PEER_URI_SAN%"),
+        ])
+    );
+    assert_eq!(
+        fields["common_http_protocol_options"],
+        json!({ "headers_with_underscores_action": "REJECT_REQUEST" })
+    );
+}
+
+#[test]
+fn the_filter_says_what_it_needs_around_it() {
+    let (_, output, _) = render(WRITES, &[]);
+    assert!(
+        output.contains("# The connection manager needs what `sluice render envoy --connection-manager`"),
+        "{output}"
+    );
+    let (_, output, _) = render("version: 1", &[]);
+    assert!(!output.contains("connection-manager"), "{output}");
+}

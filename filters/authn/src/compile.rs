@@ -92,6 +92,9 @@ impl AuthnSection {
         let providers = providers.into_iter().collect::<Option<Vec<Provider>>>()?;
         let identity_headers = IdentityHeaders::new(self.identity_headers());
         compiler.protected.extend(identity_headers.iter().cloned());
+        let handed_on: Vec<HeaderName> = self.handed_on_headers().collect();
+        let written = identity_headers.iter().filter(|name| !handed_on.contains(name));
+        compiler.written.extend(written.cloned());
         let sources = providers.iter().flat_map(|provider| provider.kind.sources());
         compiler.protected.extend(sources.filter_map(CredentialSource::header));
         Some(Authn {
@@ -256,6 +259,14 @@ impl AuthnSection {
             let forwarded = provider.forwarded.iter().flat_map(forwarded::headers);
             jwt.chain(api_key).chain(forwarded).cloned()
         })
+    }
+
+    /// Those that trusted peers write (`forwarded`).
+    pub fn handed_on_headers(&self) -> impl Iterator<Item = HeaderName> {
+        self.providers
+            .iter()
+            .flat_map(|provider| provider.forwarded.iter().flat_map(forwarded::headers))
+            .cloned()
     }
 
     /// A header that a credential is read from would be removed as an identity header, or the other way round.

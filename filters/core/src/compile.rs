@@ -121,6 +121,9 @@ pub struct Compiler {
     /// Headers that mean something to the document: no client may write them under another spelling, nor as trailers. What `match` asks
     /// for is added when all is compiled.
     pub protected: ProtectedNames,
+    /// Those of them that only the document may write, whoever calls: what it says of the caller's identity, and its choice of route. Not
+    /// what a trusted peer hands on (`forwarded`).
+    pub written: ProtectedNames,
     /// A secret seed for hashes of what clients send, new for each compiled policy and worker.
     pub seed: u64,
     /// A seed that all workers of a proxy share (the host keeps it): for keys in shared memory.
@@ -151,6 +154,7 @@ impl Compiler {
             now: None,
             challenges: Vec::new(),
             protected: ProtectedNames::default(),
+            written: ProtectedNames::default(),
             seed,
             shared_seed,
             refuses_several_peer_identities: false,

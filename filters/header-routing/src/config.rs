@@ -200,6 +200,7 @@ impl ChoosingHeaders {
         }
         let all: ProtectedNames = [&cluster, &subset].into_iter().chain(&self.reserved).cloned().collect();
         compiler.protected.extend(all.iter().cloned());
+        compiler.written.extend(all.iter().cloned());
         OwnedHeaders { cluster, subset, all }
     }
 }

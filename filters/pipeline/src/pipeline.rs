@@ -40,6 +40,7 @@ pub struct Pipeline {
     reasons: ReasonTable,
     unreadable: Vec<(&'static str, ReasonId)>,
     protected: ProtectedNames,
+    written: ProtectedNames,
     warnings: Vec<Problem>,
     #[cfg(feature = "telemetry")]
     telemetry: Option<sluice_telemetry::TelemetryPolicy>,
@@ -215,6 +216,7 @@ impl Pipeline {
             reasons: compiler.reasons,
             unreadable,
             protected: compiler.protected,
+            written: compiler.written,
             #[cfg(feature = "telemetry")]
             telemetry,
         })
@@ -223,6 +225,12 @@ impl Pipeline {
     /// What of the document is allowed and may yet not be meant.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
+    }
+
+    /// The headers that only the document may write, whoever calls: those of identities (`forward`) and those that choose a route
+    /// (`routing.headers`), in this order. Headers of `forwarded` providers are not among them: trusted peers write those.
+    pub fn written_headers(&self) -> impl Iterator<Item = &HeaderName> {
+        self.written.iter()
     }
 
     /// Whether there is nothing to ask: the host need not even read headers.
