@@ -91,17 +91,21 @@ authn:
       forwarded: { peers: ["spiffe://a/edge"], principal: x-handed-on, roles: x-handed-on-roles }
   rules: [{ name: all, require: { any: [keys, edge] } }]
 routing:
-  headers: { subset: x-choice, reserved: [x-tenant] }
+  headers: { subset: x-choice, reserved: [x-tenant, LONGEST, LONGER] }
   rules: [{ name: v2, match: { headers: { x-asked: v2 } }, subset: v2 }]
 "#;
 
 #[test]
 fn what_only_the_document_may_write_is_removed_before_any_filter() {
+    // As many instructions as Envoy takes in a regular expression, and one more.
+    let longest = format!("x{}-a", "-ab".repeat(15));
+    let longer = format!("{longest}b");
+    let document = WRITES.replace("LONGEST", &longest).replace("LONGER", &longer);
     let arguments =
         Arguments::parse_from(["sluice", "render", "envoy", "-", "--connection-manager", "--format", "json"]);
     let (mut output, mut errors) = (Vec::new(), Vec::new());
     let mut streams = Streams {
-        input: &mut WRITES.as_bytes(),
+        input: &mut document.as_bytes(),
         output: &mut output,
         errors: &mut errors,
         colours: crate::Colours::default(),
@@ -126,6 +130,8 @@ fn what_only_the_document_may_write_is_removed_before_any_filter() {
             removed("x[[:punct:]]sluice[[:punct:]]cluster"),
             removed("x[[:punct:]]choice"),
             removed("x[[:punct:]]tenant"),
+            removed(&longest.replace('-', "[[:punct:]]")),
+            json!({ "remove": longer }),
             written("x-peer", "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"),
             written("x-peer-id", "%DOWNSTREAM_PEER_URI_SAN%"),
         ])
