@@ -28,6 +28,8 @@ pub struct Exchange<'a> {
     decisions: RefCell<Vec<ReasonId>>,
     notes: Option<RefCell<Vec<String>>>,
     known: Known,
+    /// What the stage that waits had decided until then.
+    provisional: Vec<ReasonId>,
 }
 
 /// What is known of a request that waits, without what is borrowed: see [`Exchange::suspend`].
@@ -39,6 +41,7 @@ pub struct Facts {
     decisions: RefCell<Vec<ReasonId>>,
     notes: Option<RefCell<Vec<String>>>,
     known: Known,
+    provisional: Vec<ReasonId>,
 }
 
 impl<'a> Exchange<'a> {
@@ -63,21 +66,22 @@ impl<'a> Exchange<'a> {
             decisions: RefCell::default(),
             notes: None,
             known: Known::default(),
+            provisional: Vec::new(),
         }
     }
 
     /// What is known, to go on with later.
     #[must_use]
     pub fn suspend(self) -> Facts {
-        let Self { client_address, peer_identity, identity, decisions, notes, known, .. } = self;
-        Facts { client_address, peer_identity, identity, decisions, notes, known }
+        let Self { client_address, peer_identity, identity, decisions, notes, known, provisional, .. } = self;
+        Facts { client_address, peer_identity, identity, decisions, notes, known, provisional }
     }
 
     /// Goes on with what is known.
     #[must_use]
     pub fn resume(self, facts: Facts) -> Self {
-        let Facts { client_address, peer_identity, identity, decisions, notes, known } = facts;
-        Self { client_address, peer_identity, identity, decisions, notes, known, ..self }
+        let Facts { client_address, peer_identity, identity, decisions, notes, known, provisional } = facts;
+        Self { client_address, peer_identity, identity, decisions, notes, known, provisional, ..self }
     }
 
     /// The same, keeping what policies [note](Self::note): for `sluice explain`.
@@ -245,9 +249,10 @@ impl<'a> Exchange<'a> {
         (self.decisions.borrow().len(), notes)
     }
 
-    /// Forgets what came after `progress`.
-    pub(crate) fn go_back_to(&self, progress: (usize, usize)) {
-        self.decisions.borrow_mut().truncate(progress.0);
+    /// Takes back what came after `progress`: the stage is asked again. It still counts if the client leaves before that.
+    pub(crate) fn go_back_to(&mut self, progress: (usize, usize)) {
+        let decisions = self.decisions.get_mut();
+        self.provisional = decisions.split_off(progress.0.min(decisions.len()));
         if let Some(notes) = &self.notes {
             notes.borrow_mut().truncate(progress.1);
         }
@@ -272,6 +277,11 @@ impl<'a> Exchange<'a> {
 // === impl Facts ===
 
 impl Facts {
+    /// The decisions that count if the client leaves now: those that were made, and what the stage that waits had decided until then.
+    pub fn decisions_so_far(&self) -> Vec<ReasonId> {
+        self.decisions.borrow().iter().chain(&self.provisional).copied().collect()
+    }
+
     /// The pause that the stage waited for is over.
     pub fn add_pause(&mut self) {
         self.known.add_pause();

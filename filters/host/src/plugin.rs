@@ -211,6 +211,8 @@ impl Plugin {
                 self.arm(now, until);
             }
         }
+        // For a client that leaves before the request is decided.
+        kept.borrow_mut().labels = suspended.take_labels().map(|labels| (Rc::clone(pipeline), labels));
         let (pipeline, kept) = (Rc::clone(pipeline), Rc::clone(kept));
         let waiting = Waiting { until, suspended, pipeline, kept, ready: false, calls: under_way };
         self.waits.borrow_mut().add(context, waiting);
@@ -219,7 +221,10 @@ impl Plugin {
 
     /// The stream of `context` has ended: nobody waits for it any more.
     pub fn forget(&self, context: u32) {
-        self.waits.borrow_mut().remove(context);
+        let left = self.waits.borrow_mut().remove(context);
+        if let Some(waiting) = left {
+            self.count(&waiting.pipeline, &waiting.suspended.decisions_so_far());
+        }
     }
 
     /// Whether the request of `context` waits.

@@ -73,6 +73,7 @@ pub struct Suspended {
     mutations: Mutations,
     /// The stage that waits.
     position: usize,
+    labels: Option<Labels>,
 }
 
 /// What was decided about a request.
@@ -105,6 +106,16 @@ pub enum Action {
 // === impl Suspended ===
 
 impl Suspended {
+    /// The decisions that count if the client leaves now.
+    pub fn decisions_so_far(&self) -> Vec<ReasonId> {
+        self.facts.decisions_so_far()
+    }
+
+    /// Labels for [`Pipeline::on_complete`] if the client leaves now, by what is known; to be taken once.
+    pub fn take_labels(&mut self) -> Option<Labels> {
+        self.labels.take()
+    }
+
     /// The pause is over.
     pub fn add_pause(&mut self) {
         self.facts.add_pause();
@@ -308,7 +319,7 @@ impl Pipeline {
         scratch: &mut Scratch,
         observer: &mut impl Observer,
     ) -> Step {
-        let Suspended { headers, facts, mutations, position } = *suspended;
+        let Suspended { headers, facts, mutations, position, labels: _ } = *suspended;
         let mut step = match RequestView::new(&headers) {
             Ok(request) => {
                 self.selectors.find(&request, &mut scratch.candidates);
@@ -348,8 +359,9 @@ impl Pipeline {
             Verdict::Wait(wait) => {
                 // Whoever resumes owns the headers; here they are borrowed.
                 let headers = exchange.request().headers().clone();
+                let labels = self.labels(&exchange);
                 let facts = exchange.suspend();
-                Step::Waiting(wait, Box::new(Suspended { headers, facts, mutations, position }))
+                Step::Waiting(wait, Box::new(Suspended { headers, facts, mutations, position, labels }))
             }
             Verdict::Respond(reply) => Step::Decided(self.conclude(&exchange, Some(reply), mutations)),
             Verdict::Continue => Step::Decided(self.conclude(&exchange, None, mutations)),
@@ -412,11 +424,19 @@ impl Pipeline {
         let decisions = exchange.take_decisions();
         let summary =
             if self.publishes_decision() { self.summary(reply.as_ref(), &decisions) } else { String::new() };
-        #[cfg(feature = "telemetry")]
-        let labels = self.telemetry.as_ref().and_then(|telemetry| telemetry.labels(exchange));
-        #[cfg(not(feature = "telemetry"))]
-        let labels = None;
+        let labels = self.labels(exchange);
         Decided { action, mutations, decisions, summary, labels, headers: None }
+    }
+
+    /// The labels of a request, by what is known of it.
+    fn labels(&self, exchange: &Exchange<'_>) -> Option<Labels> {
+        #[cfg(feature = "telemetry")]
+        return self.telemetry.as_ref().and_then(|telemetry| telemetry.labels(exchange));
+        #[cfg(not(feature = "telemetry"))]
+        {
+            let _ = exchange;
+            None
+        }
     }
 
     /// What can't be told of who calls and is asked for. Such a request gets to no rule: a `deny` by network or peer would let it pass.

@@ -84,3 +84,23 @@ fn without_a_timer_nobody_waits() {
     stand_in::with(|host| host.failing.insert("set_tick_period"));
     assert_eq!(send(&plugin, 7, "/delay").1, Flow::Continue);
 }
+
+#[test]
+fn a_client_that_leaves_while_it_waits_is_counted() {
+    let plugin = plugin(DOCUMENT);
+    let (mut stream, _) = send(&plugin, 7, "/both");
+    stream.on_log();
+    drop(stream);
+    while tick(&plugin) {}
+    assert_eq!(counter("sluice_requests.code_class.none"), 1);
+    assert_eq!(counter("sluice_decisions.section.fault.outcome.changed.reason.delayed.rule:both"), 1);
+    assert_eq!(counter("sluice_decisions.section.fault.outcome.denied.reason.aborted.rule:both"), 0);
+    // One that stays is counted once.
+    let (mut stream, _) = send(&plugin, 8, "/both");
+    while tick(&plugin) {}
+    stream.on_log();
+    drop(stream);
+    while tick(&plugin) {}
+    assert_eq!(counter("sluice_decisions.section.fault.outcome.changed.reason.delayed.rule:both"), 2);
+    assert_eq!(counter("sluice_decisions.section.fault.outcome.denied.reason.aborted.rule:both"), 1);
+}
