@@ -70,6 +70,7 @@ images-test: images ## The images in a real registry, pulled again by other tool
 
 kubernetes-test: build ## The manifests, applied to a real kube-apiserver with Istio's definitions
 	@tools/setup kubernetes
+	@cargo build --profile tool -p sluice-integration --bin sluice-tour # the services of the demo, as they are now
 	$(SERVER_TEST) -p sluice-kubernetes-test $(ONE_BY_ONE)
 
 mesh-test: images ## A real Istio mesh in network namespaces, with the module from a real registry; needs root

@@ -47,7 +47,8 @@ fn with_all_names_of_the_peer<'mesh>(
     let file = mesh.directory().join(format!("{}.policy.yaml", plugin.name()));
     std::fs::write(&file, policy).map_err(|e| format!("{}: {e}", file.display()))?;
     let file = file.display().to_string();
-    let filter = render(&[&["envoy-filter", &file, "--beside-wasm-plugin"], pods].concat())?;
+    let filter =
+        render(&[&["envoy-filter", &file, "--beside-wasm-plugin", "--name", plugin.name()], pods].concat())?;
     let applied = [mesh.apply(&filter)?, mesh.install(plugin)?];
     for workload in mesh.instances(app) {
         wait_until(&format!("the filter beside the plugin at {}", workload.plan().name), SOON, || {

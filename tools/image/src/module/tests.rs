@@ -154,7 +154,10 @@ fn labels_say_what_the_module_is() {
         ("io.sluice.policy-version", "1"),
         ("io.sluice.edition", "sluice"),
         ("io.sluice.sections", "authn,authz,rateLimit,routing,fault,compose,telemetry"),
-        ("io.sluice.callbacks", "proxy_on_request_headers,proxy_on_response_headers,proxy_on_log"),
+        (
+            "io.sluice.callbacks",
+            "proxy_on_request_headers,proxy_on_request_trailers,proxy_on_response_headers,proxy_on_log",
+        ),
         ("io.sluice.module-sha256", &sha256),
     ];
     for image in &images {
