@@ -248,6 +248,23 @@ impl When {
         Self::compile_within(when, None, path, compiler)
     }
 
+    /// An empty text proves nothing: a token may hold one, and nobody means it. (Providers, principals and permissions are looked up.)
+    fn report_empty(&self, path: &FieldPath, compiler: &mut Compiler) {
+        let consumers = self.consumers.as_ref();
+        let values = |list: &'_ Option<AnyOrAll>| list.as_ref().map(|list| list.values.clone());
+        let lists = [
+            ("consumers", consumers.cloned()),
+            ("roles", values(&self.roles)),
+            ("scopes", values(&self.scopes)),
+        ];
+        for (field, list) in lists {
+            for (position, _) in list.iter().flatten().enumerate().filter(|(_, text)| text.is_empty()) {
+                let message = "empty: it proves nothing; leave it out, or write whom the rule is about";
+                compiler.problems.report(&path.field(field).index(position), message);
+            }
+        }
+    }
+
     /// As [`When::compile`], where the caller is known to be proven by one of `providers`.
     fn compile_within(
         when: Option<&When>,
@@ -269,6 +286,7 @@ impl When {
                 compiler.problems.unknown_name(&path, "a provider", name.as_str(), known);
             }
         }
+        when.report_empty(path, compiler);
         let mut permissions = Vec::new();
         for (position, permission) in when.permissions.iter().flat_map(|list| list.values.iter()).enumerate()
         {

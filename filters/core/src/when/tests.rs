@@ -380,6 +380,10 @@ fn dangling_and_impossible_conditions_are_problems() {
         (json!({ "permissions": ["fly"] }), "when.permissions[0]: `fly` is not a permission"),
         (json!({ "authenticated": false, "roles": ["x"] }), "this never holds"),
         (json!({ "not": {} }), "when.not: an empty `not`"),
+        (json!({ "roles": ["a", ""] }), "when.roles[1]: empty"),
+        (json!({ "scopes": { "all": [""] } }), "when.scopes[0]: empty"),
+        (json!({ "consumers": [""] }), "when.consumers[0]: empty"),
+        (json!({ "not": { "roles": [""] } }), "when.not.roles[0]: empty"),
     ] {
         let (_, problems) = compile(when.clone());
         assert!(problems.contains(expected), "{when}: {problems}");
