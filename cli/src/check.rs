@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::report;
 use crate::source::{Source, read_file};
 use crate::{Status, Streams};
-use sluice_core::problem::{FieldPath, Problem, quoted_list};
+use sluice_core::document::problem::{FieldPath, Problem, quoted_list};
 use sluice_metadata::{LOG_CALLBACK, Metadata};
 use std::path::Path;
 

@@ -6,9 +6,9 @@ use crate::source::Source;
 use crate::structure::{self, Misfits};
 use crate::text::{Position, Span};
 use crate::yaml::{self, Outline};
-use sluice_core::environment::UnixTime;
-use sluice_core::problem::{FieldPath, Problem, Problems, Segment};
-use sluice_core::variable::{Variable, VariableName};
+use sluice_core::decision::environment::UnixTime;
+use sluice_core::document::problem::{FieldPath, Problem, Problems, Segment};
+use sluice_core::document::variable::{Variable, VariableName};
 use sluice_pipeline::{Document, Pipeline, Seeds};
 use std::collections::HashSet;
 

@@ -18,9 +18,9 @@ use crate::{
 use expectation::Came;
 use redact::Secrets;
 use request::PlayedRequest;
-use sluice_core::environment::UnixTime;
-use sluice_core::fake::FakeEnvironment;
-use sluice_core::wait::{Answer, Call, CallFailure};
+use sluice_core::decision::environment::UnixTime;
+use sluice_core::decision::wait::{Answer, Call, CallFailure};
+use sluice_core::simulation::SimulatedHost;
 use sluice_pipeline::Explanation;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -89,7 +89,7 @@ pub fn play(compiled: &Compiled, arguments: &ExplainArguments) -> Result<Played,
     let request = PlayedRequest::new(compiled, arguments, time)?;
     let secrets = Secrets::of(&request, compiled);
 
-    let mut environment = FakeEnvironment::default()
+    let mut environment = SimulatedHost::default()
         .at(UnixTime::from_nanos(nanoseconds))
         .with_peer_address(&arguments.source.to_string());
     if let Some(peer) = &arguments.peer {

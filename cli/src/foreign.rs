@@ -2,7 +2,7 @@
 
 use crate::node::{Node, Value};
 use crate::secrets::is_manifest;
-use sluice_core::problem::{FieldPath, Problem, Segment};
+use sluice_core::document::problem::{FieldPath, Problem, Segment};
 
 /// A name of another gateway's: in which fields it is looked for (anywhere, if there are none), and what there is instead.
 struct Foreign {

@@ -1,7 +1,7 @@
 //! A document as it stands in its file: what JSON can say, with the place of every key and value.
 
 use crate::text::{Position, Span};
-use sluice_core::problem::{FieldPath, Segment};
+use sluice_core::document::problem::{FieldPath, Segment};
 use std::collections::HashSet;
 
 /// A value and where it stands.

@@ -7,7 +7,7 @@ use crate::secrets::Secrets;
 use crate::source::Source;
 use crate::text;
 use serde_json::{Value, json};
-use sluice_core::problem::FieldPath;
+use sluice_core::document::problem::FieldPath;
 use std::io::{self, Write};
 
 /// How many errors, and how many warnings, of a file are printed for people unless they ask for all.

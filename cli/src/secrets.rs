@@ -9,7 +9,7 @@ mod vocabulary;
 use crate::node::{Entry, Node, Value};
 use crate::text::{Position, Span};
 use crate::yaml::{self, Outline};
-use sluice_core::problem::{FieldPath, Segment, nearest};
+use sluice_core::document::problem::{FieldPath, Segment, nearest};
 use std::collections::BTreeMap;
 use vocabulary::{Kind, is_field, is_policy, kind};
 

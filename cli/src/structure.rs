@@ -6,8 +6,8 @@
 
 use crate::node::{Entry, Node, Value};
 use serde::de::DeserializeOwned;
-use sluice_core::decode;
-use sluice_core::problem::{FieldPath, Problem, Segment};
+use sluice_core::document::decode;
+use sluice_core::document::problem::{FieldPath, Problem, Segment};
 use std::cmp::Ordering;
 use std::collections::HashSet;
 

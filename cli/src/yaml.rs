@@ -11,7 +11,7 @@ use crate::node::Node;
 use crate::text::{Position, Span};
 use builder::Builder;
 use saphyr_parser::{Marker, Parser, ScanError};
-use sluice_core::problem::FieldPath;
+use sluice_core::document::problem::FieldPath;
 use std::borrow::Cow;
 
 /// How deep lists and objects may be nested: twice what any document needs, half of what `serde_json` takes.

@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sluice_core::cookie;
-use sluice_core::header_map::HeaderMap;
+use sluice_core::http::cookie;
+use sluice_core::http::header_map::HeaderMap;
 
 fuzz_target!(|data: (&[u8], &[u8], &str)| {
     let (first, second, name) = data;

@@ -2,9 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sluice_core::header_map::HeaderMap;
+use sluice_core::decision::wait::{Answer, CallFailure};
+use sluice_core::http::header_map::HeaderMap;
 use sluice_fuzz::environment;
-use sluice_core::wait::{Answer, CallFailure};
 use sluice_pipeline::{Pipeline, Seeds};
 
 fuzz_target!(|data: &[u8]| {
@@ -19,7 +19,8 @@ fuzz_target!(|data: &[u8]| {
                 ("cookie", "session=1"),
             ]);
             let _ = pipeline.decide(&headers, &environment());
-            let _ = pipeline.explain(&headers, &environment(), None, |_| Answer::Failed(CallFailure::TimedOut));
+            let _ =
+                pipeline.explain(&headers, &environment(), None, |_| Answer::Failed(CallFailure::TimedOut));
         }
         Err(problems) => assert!(!problems.to_string().is_empty(), "refused without a reason"),
     }

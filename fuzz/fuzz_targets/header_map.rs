@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sluice_core::header_map::{HeaderMap, Single};
-use sluice_core::request::RequestView;
+use sluice_core::http::header_map::{HeaderMap, Single};
+use sluice_core::http::request::RequestView;
 
 fuzz_target!(|data: &[u8]| {
     let mut map = HeaderMap::default();

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sluice_core::host::{HostPattern, normalize};
+use sluice_core::http::host::{HostPattern, normalize};
 
 fuzz_target!(|data: &[u8]| {
     let Some(host) = normalize(data) else { return };

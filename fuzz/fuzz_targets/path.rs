@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sluice_core::path::normalize;
-use sluice_core::selector::PathPattern;
+use sluice_core::http::path::normalize;
+use sluice_core::rule::selector::PathPattern;
 
 fuzz_target!(|data: &[u8]| {
     let Ok(target) = normalize(data) else { return };

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sluice_core::header_map::HeaderMap;
+use sluice_core::http::header_map::HeaderMap;
 use sluice_fuzz::{decide, pipeline};
 use sluice_pipeline::Pipeline;
 use std::cell::OnceCell;

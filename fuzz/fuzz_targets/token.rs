@@ -4,7 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use libfuzzer_sys::fuzz_target;
-use sluice_core::header_map::HeaderMap;
+use sluice_core::http::header_map::HeaderMap;
 use sluice_fuzz::{SECRET, decide, pipeline};
 use sluice_pipeline::{Action, Pipeline};
 use std::cell::OnceCell;

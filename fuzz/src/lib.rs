@@ -1,7 +1,7 @@
 //! What the targets share: a document with every section, and what must be true of every decision.
 
-use sluice_core::fake::FakeEnvironment;
-use sluice_core::header_map::HeaderMap;
+use sluice_core::http::header_map::HeaderMap;
+use sluice_core::simulation::SimulatedHost;
 use sluice_pipeline::{Action, Decided, Pipeline, Reply, Seeds};
 
 /// A document in which every section has something to say.
@@ -19,8 +19,8 @@ pub fn pipeline() -> Pipeline {
 }
 
 /// The peer that the document believes, at a fixed time.
-pub fn environment() -> FakeEnvironment {
-    FakeEnvironment::default()
+pub fn environment() -> SimulatedHost {
+    SimulatedHost::default()
         .with_peer_address("192.0.2.1")
         .with_peer_identity("spiffe://sluice.demo/ns/shop/sa/edge")
 }

@@ -1,9 +1,9 @@
 use crate::failure::Failure;
 use crate::source::read_file;
 use serde::Deserialize;
-use sluice_core::decode;
-use sluice_core::identity::Identity;
-use sluice_core::name::Name;
+use sluice_core::caller::identity::Identity;
+use sluice_core::document::decode;
+use sluice_core::document::name::Name;
 use std::collections::BTreeMap;
 use std::path::Path;
 

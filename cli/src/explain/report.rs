@@ -1,8 +1,8 @@
 use super::Played;
 use serde_json::{Value, json};
-use sluice_core::compile::Position;
-use sluice_core::header::{HeaderName, HeaderValue};
-use sluice_core::identity::Identity;
+use sluice_core::caller::identity::Identity;
+use sluice_core::decision::compile::Position;
+use sluice_core::http::header::{HeaderName, HeaderValue};
 use sluice_pipeline::{Action, Reply};
 use std::fmt::Write as _;
 use std::io::{self, Write};

@@ -2,8 +2,8 @@ use crate::arguments::ExplainArguments;
 use crate::compile::Compiled;
 use crate::failure::Failure;
 use crate::source::read_file;
-use sluice_core::header::{HeaderName, HeaderValue};
-use sluice_core::header_map::HeaderMap;
+use sluice_core::http::header::{HeaderName, HeaderValue};
+use sluice_core::http::header_map::HeaderMap;
 use std::path::Path;
 use time::OffsetDateTime;
 

@@ -2,7 +2,7 @@
 
 use crate::compile::Compiled;
 use serde_json::{Map, Value, json};
-use sluice_core::header::HeaderName;
+use sluice_core::http::header::HeaderName;
 
 /// The most instructions that a regular expression of Envoy may have (100, `re2.max_program_size.error_level`), less four that each has.
 const MOST_INSTRUCTIONS: usize = 96;

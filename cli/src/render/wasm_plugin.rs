@@ -6,7 +6,7 @@ use crate::arguments::{FailStrategy, Phase, RenderWasmPluginArguments};
 use crate::compile::{Compiled, Finding, located};
 use crate::failure::Failure;
 use crate::node::{Node, Value};
-use sluice_core::problem::{FieldPath, Problem};
+use sluice_core::document::problem::{FieldPath, Problem};
 
 /// Up to here every whole number is a number of its own in the doubles that Istio reads.
 const EXACT: u64 = 1 << 53;

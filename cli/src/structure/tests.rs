@@ -1,8 +1,8 @@
 use super::*;
 use crate::yaml;
 use serde::Deserialize;
-use sluice_core::list::OneOrMany;
-use sluice_core::name::Name;
+use sluice_core::document::list::OneOrMany;
+use sluice_core::document::name::Name;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

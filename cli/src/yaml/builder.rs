@@ -2,7 +2,7 @@ use super::{DEPTH_LIMIT, Unreadable, VALUE_LIMIT, scalar};
 use crate::node::{Entry, Node, Value};
 use crate::text::{Position, Span};
 use saphyr_parser::{Event, ScalarStyle};
-use sluice_core::problem::{FieldPath, Segment};
+use sluice_core::document::problem::{FieldPath, Segment};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 

@@ -1,7 +1,7 @@
 //! Signing algorithms (RFC 7518 §3, RFC 8037 §3) and sets of them.
 
 use serde::{Deserialize, Deserializer, de};
-use sluice_core::problem::{nearest, quoted_list};
+use sluice_core::document::problem::{nearest, quoted_list};
 use std::fmt;
 
 /// A signing algorithm. `none` is not one.

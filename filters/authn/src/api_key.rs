@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use crate::policy::Accepted;
 use crate::scalar::Sha256Digest;
 use siphasher::sip::SipHasher13;
-use sluice_core::environment::UnixTime;
+use sluice_core::decision::environment::UnixTime;
 use std::fmt;
 use std::rc::Rc;
 use subtle::ConstantTimeEq;

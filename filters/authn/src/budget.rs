@@ -11,8 +11,8 @@
 //! good tokens, or each with the one forged token that makes it a suspect.
 
 use crate::source::{Source, SourceTable};
-use sluice_core::environment::UnixTime;
-use sluice_core::scalar::Rate;
+use sluice_core::decision::environment::UnixTime;
+use sluice_core::document::scalar::Rate;
 use std::cell::{Cell, RefCell};
 
 /// A second in nanoseconds: what may be saved up.

@@ -1,7 +1,7 @@
 //! How a client is told what to show (RFC 9110 §11.6.1), and what was wrong with what it showed (RFC 6750 §3).
 
 use crate::failure::{ErrorCode, Failure};
-use sluice_core::header::HeaderValue;
+use sluice_core::http::header::HeaderValue;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

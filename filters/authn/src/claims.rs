@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use serde_json::Value;
-use sluice_core::environment::UnixTime;
+use sluice_core::decision::environment::UnixTime;
 
 const NANOSECONDS: u64 = 1_000_000_000;
 

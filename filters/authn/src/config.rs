@@ -4,15 +4,15 @@ use crate::algorithm::Algorithm;
 use crate::jwk::JwkSet;
 use crate::scalar::{KeyFact, SecretSource, Sha256Digest, Timestamp};
 use serde::Deserialize;
-use sluice_core::header::HeaderName;
-use sluice_core::identity::ClaimPath;
-use sluice_core::list::{OneOrMany, OrderedMap};
-use sluice_core::name::Name;
-use sluice_core::offer::{Offer, Possible};
-use sluice_core::scalar::{Duration, Rate, Size};
-use sluice_core::selector::Match;
-use sluice_core::variable::VariableName;
-use sluice_core::when::PeerPattern;
+use sluice_core::caller::identity::ClaimPath;
+use sluice_core::caller::offer::{Offer, Possible};
+use sluice_core::document::list::{OneOrMany, OrderedMap};
+use sluice_core::document::name::Name;
+use sluice_core::document::scalar::{Duration, Rate, Size};
+use sluice_core::document::variable::VariableName;
+use sluice_core::http::header::HeaderName;
+use sluice_core::rule::selector::Match;
+use sluice_core::rule::when::PeerPattern;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// `authn`: who is calling. The first rule that matches a request says which providers may prove it; a request that no rule matches

@@ -1,11 +1,11 @@
 //! Where a credential is read from, and how it is taken out of the request.
 
 use crate::config::SourceConfig;
-use sluice_core::cookie;
-use sluice_core::header::{HeaderName, HeaderValue, is_token};
-use sluice_core::header_map::Single;
-use sluice_core::request::RequestView;
-use sluice_core::verdict::Mutations;
+use sluice_core::decision::verdict::Mutations;
+use sluice_core::http::cookie;
+use sluice_core::http::header::{HeaderName, HeaderValue, is_token};
+use sluice_core::http::header_map::Single;
+use sluice_core::http::request::RequestView;
 use std::borrow::Cow;
 use std::fmt;
 

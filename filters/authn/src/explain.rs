@@ -4,8 +4,8 @@ use crate::credential::{CredentialSource, Found};
 use crate::jws::Jws;
 use crate::jwt::JwtProvider;
 use serde_json::Value;
-use sluice_core::environment::UnixTime;
-use sluice_core::request::RequestView;
+use sluice_core::decision::environment::UnixTime;
+use sluice_core::http::request::RequestView;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 

@@ -1,10 +1,10 @@
 //! What the service gets to know of the caller, in headers; and that no client can say it instead.
 
-use sluice_core::header::HeaderName;
-use sluice_core::header_map::HeaderMap;
-use sluice_core::problem::{FieldPath, Problems};
-use sluice_core::protected::ProtectedNames;
-use sluice_core::verdict::Mutations;
+use sluice_core::decision::verdict::Mutations;
+use sluice_core::document::problem::{FieldPath, Problems};
+use sluice_core::http::header::HeaderName;
+use sluice_core::http::header_map::HeaderMap;
+use sluice_core::http::protected::ProtectedNames;
 
 /// Headers that carry identity. What a client sends under one of these names is removed, in whatever spelling (see [`ProtectedNames`]).
 #[derive(Debug, Default)]

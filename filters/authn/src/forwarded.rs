@@ -2,12 +2,12 @@
 //! have proven, by mutual TLS, to be that proxy.
 
 use crate::failure::Failure;
-use sluice_core::exchange::Exchange;
-use sluice_core::header::HeaderName;
-use sluice_core::header_map::{HeaderMap, Single};
-use sluice_core::identity::Identity;
-use sluice_core::name::Name;
-use sluice_core::when::PeerPattern;
+use sluice_core::caller::identity::Identity;
+use sluice_core::decision::exchange::Exchange;
+use sluice_core::document::name::Name;
+use sluice_core::http::header::HeaderName;
+use sluice_core::http::header_map::{HeaderMap, Single};
+use sluice_core::rule::when::PeerPattern;
 use std::collections::BTreeMap;
 
 /// A compiled provider of forwarded identities.

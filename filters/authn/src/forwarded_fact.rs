@@ -3,8 +3,8 @@
 use crate::failure::Failure;
 use crate::jwt::ClaimMapping;
 use serde_json::Value;
-use sluice_core::header::HeaderValue;
-use sluice_core::identity::{ClaimPath, Identity, scalar_text};
+use sluice_core::caller::identity::{ClaimPath, Identity, scalar_text};
+use sluice_core::http::header::HeaderValue;
 
 /// What a header tells of an identity that a token proved.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use sluice_core::problem::quoted_list;
-use sluice_core::variable::{Variable, VariableName, Variables};
+use sluice_core::document::problem::quoted_list;
+use sluice_core::document::variable::{Variable, VariableName, Variables};
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// A JWK set (RFC 7517 §5). Members that are not listed here are ignored, as the RFC has it.

@@ -9,11 +9,11 @@ use crate::key::Fingerprint;
 use crate::key_set::{KeySet, NoKey};
 use crate::verifier::{Signatures, Verifier};
 use serde_json::Value;
-use sluice_core::environment::UnixTime;
-use sluice_core::exchange::Exchange;
-use sluice_core::header::{HeaderName, HeaderValue};
-use sluice_core::identity::{ClaimPath, Identity, scalar_text};
-use sluice_core::name::Name;
+use sluice_core::caller::identity::{ClaimPath, Identity, scalar_text};
+use sluice_core::decision::environment::UnixTime;
+use sluice_core::decision::exchange::Exchange;
+use sluice_core::document::name::Name;
+use sluice_core::http::header::{HeaderName, HeaderValue};
 
 /// The `typ`s that are accepted where a provider names none, besides none at all: RFC 7519 §5.1, RFC 9068 §2.1. Tokens for other ends
 /// (`logout+jwt`, `dpop+jwt`) say so.

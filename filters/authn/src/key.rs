@@ -8,7 +8,7 @@ use jwt_simple::prelude::{
     ECDSAP256PublicKeyLike, ECDSAP384PublicKeyLike, ES256PublicKey, ES384PublicKey, Ed25519PublicKey,
     EdDSAPublicKeyLike, HS256Key, HS384Key, HS512Key, MACLike, RS256PublicKey, RSAPublicKeyLike,
 };
-use sluice_core::environment::{Environment, SignatureCheck};
+use sluice_core::decision::environment::{Environment, SignatureCheck};
 use std::cell::Cell;
 use std::fmt;
 use subtle::ConstantTimeEq;

@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
-use sluice_core::environment::UnixTime;
-use sluice_core::problem::nearest;
-use sluice_core::variable::VariableName;
+use sluice_core::decision::environment::UnixTime;
+use sluice_core::document::problem::nearest;
+use sluice_core::document::variable::VariableName;
 use std::fmt;
 
 /// A SHA-256 digest, written as 64 hexadecimal digits.
@@ -180,7 +180,7 @@ impl KeyFact {
                     let near = nearest(text, Self::KNOWN).map(|name| format!("; did you mean `{name}`?"));
                     Err(format!(
                         "`{text}` is nothing that is known of an API key; there are {}{}",
-                        sluice_core::problem::quoted_list(Self::KNOWN),
+                        sluice_core::document::problem::quoted_list(Self::KNOWN),
                         near.unwrap_or_default()
                     ))
                 }

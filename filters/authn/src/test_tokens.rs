@@ -12,7 +12,7 @@ use superboring::sign::Signer;
 
 pub(crate) const ISSUER: &str = "https://id.example.com";
 pub(crate) const AUDIENCE: &str = "orders";
-/// When `FakeEnvironment`'s clock starts.
+/// When `SimulatedHost`'s clock starts.
 pub(crate) const NOW: u64 = 1_800_000_000;
 
 /// RFC 7515 §A.2.1.

@@ -7,7 +7,7 @@
 use crate::key::Fingerprint;
 use crate::policy::Accepted;
 use siphasher::sip::SipHasher13;
-use sluice_core::environment::UnixTime;
+use sluice_core::decision::environment::UnixTime;
 use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;

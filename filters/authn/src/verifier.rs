@@ -6,8 +6,8 @@ use crate::forged_tokens::ForgedTokens;
 use crate::jws::Jws;
 use crate::key::{Fingerprint, VerificationKey};
 use crate::source::Source;
-use sluice_core::exchange::Exchange;
-use sluice_core::scalar::Rate;
+use sluice_core::decision::exchange::Exchange;
+use sluice_core::document::scalar::Rate;
 use std::cell::RefCell;
 
 /// What a worker verifies signatures with.

@@ -3,16 +3,16 @@
 use crate::joined_lists;
 use crate::policy::{AuthzPolicy, Rule};
 use serde::Deserialize;
-use sluice_core::compile::{Compiler, PolicySection, Stage};
-use sluice_core::header::{HeaderName, HeaderValue};
-use sluice_core::list::OrderedMap;
-use sluice_core::name::Name;
-use sluice_core::problem::FieldPath;
-use sluice_core::reason::{Outcome, Section};
-use sluice_core::roles::RoleConfig;
-use sluice_core::rules::{EffectRule, check_effects, check_neighbours};
-use sluice_core::selector::Match;
-use sluice_core::when::{AnyOrAll, When};
+use sluice_core::caller::roles::RoleConfig;
+use sluice_core::decision::compile::{Compiler, PolicySection, Stage};
+use sluice_core::decision::reason::{Outcome, Section};
+use sluice_core::document::list::OrderedMap;
+use sluice_core::document::name::Name;
+use sluice_core::document::problem::FieldPath;
+use sluice_core::http::header::{HeaderName, HeaderValue};
+use sluice_core::rule::reachable::{EffectRule, check_effects, check_neighbours};
+use sluice_core::rule::selector::Match;
+use sluice_core::rule::when::{AnyOrAll, When};
 
 /// `authz`: who may do what. A request that any `deny` rule matches is denied; else one that any `allow` rule matches is allowed; else
 /// `default` decides. The order of the rules does not matter.

@@ -1,9 +1,9 @@
 //! Denials by header that a list could dodge.
 
 use crate::config::{Effect, RuleConfig};
-use sluice_core::compile::Compiler;
-use sluice_core::problem::FieldPath;
-use sluice_core::selector::Match;
+use sluice_core::decision::compile::Compiler;
+use sluice_core::document::problem::FieldPath;
+use sluice_core::rule::selector::Match;
 
 /// Fields that stand once and are no lists (RFC 9110 §5.5, and those of browsers and proxies): nobody joins their lines.
 const SINGLE: [&str; 28] = [

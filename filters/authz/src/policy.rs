@@ -1,14 +1,14 @@
 //! The decision: `deny` before `allow` before `default`.
 
 use crate::config::Effect;
-use sluice_core::compile::{Position, Stage};
-use sluice_core::exchange::Exchange;
-use sluice_core::header::{HeaderName, HeaderValue};
-use sluice_core::name::Name;
-use sluice_core::reason::{ReasonId, Section};
-use sluice_core::selector::SelectorId;
-use sluice_core::verdict::{LocalReply, Mutations, Verdict};
-use sluice_core::when::CompiledWhen;
+use sluice_core::decision::compile::{Position, Stage};
+use sluice_core::decision::exchange::Exchange;
+use sluice_core::decision::reason::{ReasonId, Section};
+use sluice_core::decision::verdict::{LocalReply, Mutations, Verdict};
+use sluice_core::document::name::Name;
+use sluice_core::http::header::{HeaderName, HeaderValue};
+use sluice_core::rule::selector::SelectorId;
+use sluice_core::rule::when::CompiledWhen;
 
 /// The compiled section `authz`.
 #[derive(Debug)]

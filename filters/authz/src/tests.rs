@@ -1,14 +1,14 @@
 use crate::AuthzSection;
 use serde_json::{Value, json};
-use sluice_core::compile::Compiler;
-use sluice_core::decode::from_json;
-use sluice_core::fake::{FakeEnvironment, FakeRequest, Played, Stand, World};
-use sluice_core::header::HeaderValue;
-use sluice_core::identity::Identity;
-use sluice_core::name::Name;
-use sluice_core::offer::Offer;
-use sluice_core::problem::{FieldPath, Problems};
-use sluice_core::roles::Roles;
+use sluice_core::caller::identity::Identity;
+use sluice_core::caller::offer::Offer;
+use sluice_core::caller::roles::Roles;
+use sluice_core::decision::compile::Compiler;
+use sluice_core::document::decode::from_json;
+use sluice_core::document::name::Name;
+use sluice_core::document::problem::{FieldPath, Problems};
+use sluice_core::http::header::HeaderValue;
+use sluice_core::simulation::{Played, SimulatedHost, SimulatedRequest, Stand, World};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -37,8 +37,8 @@ fn problems(section: Value) -> String {
     }
 }
 
-fn play(section: Value, request: &FakeRequest) -> Played {
-    stand(section).play(request, &FakeEnvironment::default().with_peer_address("192.0.2.7"))
+fn play(section: Value, request: &SimulatedRequest) -> Played {
+    stand(section).play(request, &SimulatedHost::default().with_peer_address("192.0.2.7"))
 }
 
 fn with_roles(roles: &[&str]) -> Identity {
@@ -68,7 +68,7 @@ fn deny_comes_before_allow_before_default_in_whatever_order_the_rules_stand() {
             ("allow", "POST", "/closed/x", Some(403), "authz.denied.rule:closed"),
         ] {
             let section = json!({ "default": default, "rules": rules });
-            let played = play(section, &FakeRequest::new(method, path));
+            let played = play(section, &SimulatedRequest::new(method, path));
             assert_eq!((played.status(), played.decisions.as_slice()), (status, &[decision.to_owned()][..]));
         }
     }
@@ -76,7 +76,7 @@ fn deny_comes_before_allow_before_default_in_whatever_order_the_rules_stand() {
 
 #[test]
 fn a_section_that_says_nothing_denies_everything() {
-    let played = play(json!({}), &FakeRequest::get("/"));
+    let played = play(json!({}), &SimulatedRequest::get("/"));
     assert_eq!((played.status(), played.decisions[0].as_str()), (Some(403), "authz.denied.default"));
 }
 
@@ -92,8 +92,8 @@ fn roles_permissions_scopes_peers_and_addresses_decide() {
         ]
     });
     let stand = stand(section);
-    let near = || FakeEnvironment::default().with_peer_address("192.0.2.7");
-    let far = || FakeEnvironment::default().with_peer_address("198.51.100.1");
+    let near = || SimulatedHost::default().with_peer_address("192.0.2.7");
+    let far = || SimulatedHost::default().with_peer_address("198.51.100.1");
     let mesh = || near().with_peer_identity("spiffe://d/ns/shop/sa/orders");
     let other = || near().with_peer_identity("spiffe://d/ns/other/sa/orders");
     for (environment, method, roles, allowed) in [
@@ -105,9 +105,9 @@ fn roles_permissions_scopes_peers_and_addresses_decide() {
         (far(), "GET", vec!["clerk"], false),
         (mesh(), "DELETE", vec![], true),
         (other(), "DELETE", vec![], false),
-        (FakeEnvironment::default(), "GET", vec!["clerk"], false),
+        (SimulatedHost::default(), "GET", vec!["clerk"], false),
     ] {
-        let request = FakeRequest::new(method, "/").identity(with_roles(&roles));
+        let request = SimulatedRequest::new(method, "/").identity(with_roles(&roles));
         let played = stand.play(&request, &environment);
         assert_eq!(played.status(), if allowed { None } else { Some(403) }, "{method} {roles:?}");
     }
@@ -125,11 +125,11 @@ fn who_shows_no_credential_is_asked_for_one_only_where_it_could_help() {
     for (path, status) in
         [("/mine", 401), ("/mesh", 403), ("/gone", 403), ("/admin", 401), ("/watched", 403), ("/else", 403)]
     {
-        let played = play(json!({ "rules": rules }), &FakeRequest::get(path));
+        let played = play(json!({ "rules": rules }), &SimulatedRequest::get(path));
         assert_eq!(played.status(), Some(status), "{path}");
         let challenge = played.reply_header("www-authenticate");
         assert_eq!(challenge.as_deref(), (status == 401).then_some(r#"Bearer realm="sluice""#), "{path}");
-        let known = FakeRequest::get(path).identity(with_roles(&[]));
+        let known = SimulatedRequest::get(path).identity(with_roles(&[]));
         let status = play(json!({ "rules": rules }), &known).status();
         assert_eq!(status, if path == "/mine" { None } else { Some(403) }, "{path} with an identity");
     }
@@ -139,7 +139,7 @@ fn who_shows_no_credential_is_asked_for_one_only_where_it_could_help() {
 fn without_authn_nobody_is_asked_for_a_credential() {
     let section = json!({ "rules": [{ "name": "mine", "allow": true, "when": { "authenticated": true } }] });
     let stand = Stand::new::<AuthzSection>("authz", section).unwrap();
-    let played = stand.play(&FakeRequest::get("/"), &FakeEnvironment::default());
+    let played = stand.play(&SimulatedRequest::get("/"), &SimulatedHost::default());
     assert_eq!((played.status(), played.reply_header("www-authenticate")), (Some(403), None));
 }
 
@@ -154,8 +154,8 @@ fn a_token_that_lacks_only_scopes_is_told_which() {
     ] });
     let stand = stand(section);
     let ask = |method: &str, identity: Identity| {
-        let request = FakeRequest::new(method, "/").identity(identity);
-        let played = stand.play(&request, &FakeEnvironment::default());
+        let request = SimulatedRequest::new(method, "/").identity(identity);
+        let played = stand.play(&request, &SimulatedHost::default());
         (played.status(), played.reply_header("www-authenticate"))
     };
     let challenge = |scope: &str| Some(format!("Bearer error=\"insufficient_scope\", scope=\"{scope}\""));
@@ -185,7 +185,7 @@ fn a_rule_in_shadow_is_recorded_and_changes_nothing() {
         ("/b", None, vec!["authz.allowed.rule:old"]),
         ("/c", Some(403), vec!["authz.allowed.rule:new-allow", "authz.denied.default"]),
     ] {
-        let played = play(section.clone(), &FakeRequest::get(path));
+        let played = play(section.clone(), &SimulatedRequest::get(path));
         assert_eq!(
             (played.status(), played.decisions),
             (status, decisions.iter().map(|text| (*text).to_owned()).collect()),
@@ -199,7 +199,7 @@ fn a_section_in_shadow_denies_nothing() {
     let section =
         json!({ "shadow": true, "rules": [{ "name": "no", "deny": true, "match": { "paths": "/a" } }] });
     for (path, decision) in [("/a", "authz.denied.rule:no"), ("/b", "authz.denied.default")] {
-        let played = play(section.clone(), &FakeRequest::get(path));
+        let played = play(section.clone(), &SimulatedRequest::get(path));
         assert_eq!((played.status(), played.decisions), (None, vec![decision.to_owned()]));
     }
 }
@@ -311,7 +311,7 @@ mod properties {
             for reversed in [false, true] {
                 let mut rules: Vec<Value> = drawn.iter().enumerate().map(|(position, drawn)| rule(position, drawn)).collect();
                 if reversed { rules.reverse(); }
-                let request = FakeRequest::get(PATHS[path]).identity(with_roles(&[ROLES[role]]));
+                let request = SimulatedRequest::get(PATHS[path]).identity(with_roles(&[ROLES[role]]));
                 let played = play(json!({ "default": default, "rules": rules }), &request);
                 prop_assert_eq!(played.status().is_none(), expected);
             }
@@ -434,9 +434,9 @@ fn a_denial_that_a_joined_list_dodges_is_warned_of() {
         let definitions =
             serde_json::from_value(json!({ "bad": { "headers": { "x-role": "evil" } } })).unwrap();
         let selectors =
-            sluice_core::selector::SelectorBuilder::new(definitions, std::collections::HashMap::new());
+            sluice_core::rule::selector::SelectorBuilder::new(definitions, std::collections::HashMap::new());
         let mut compiler = Compiler::new(selectors, 0, 0);
-        sluice_core::compile::PolicySection::compile(
+        sluice_core::decision::compile::PolicySection::compile(
             &section,
             &FieldPath::root().field("authz"),
             &mut compiler,

@@ -2,13 +2,13 @@
 
 use crate::config::{ComposeSection, PartConfig, RuleConfig};
 use crate::policy::{ComposePolicy, Part, Reasons, Rule};
-use sluice_core::compile::{Compiler, PolicySection, Stage};
-use sluice_core::header::{HeaderName, HeaderValue};
-use sluice_core::problem::FieldPath;
-use sluice_core::reason::{Outcome, Section};
-use sluice_core::rules::{OrderedRule, check_reachable};
-use sluice_core::selector::SelectorId;
-use sluice_core::when::When;
+use sluice_core::decision::compile::{Compiler, PolicySection, Stage};
+use sluice_core::decision::reason::{Outcome, Section};
+use sluice_core::document::problem::FieldPath;
+use sluice_core::http::header::{HeaderName, HeaderValue};
+use sluice_core::rule::reachable::{OrderedRule, check_reachable};
+use sluice_core::rule::selector::SelectorId;
+use sluice_core::rule::when::When;
 use std::time::Duration;
 
 /// How many services one answer may be made of: all are called at the same time.

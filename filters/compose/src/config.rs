@@ -1,13 +1,13 @@
 //! The section `compose` as the document writes it.
 
 use serde::Deserialize;
-use sluice_core::header::HeaderName;
-use sluice_core::list::{OneOrMany, OrderedMap};
-use sluice_core::name::Name;
-use sluice_core::scalar::Duration;
-use sluice_core::selector::Match;
-use sluice_core::template::Template;
-use sluice_core::when::When;
+use sluice_core::document::list::{OneOrMany, OrderedMap};
+use sluice_core::document::name::Name;
+use sluice_core::document::scalar::Duration;
+use sluice_core::http::header::HeaderName;
+use sluice_core::rule::selector::Match;
+use sluice_core::rule::template::Template;
+use sluice_core::rule::when::When;
 
 /// `compose`: paths that are answered from several services. The first rule that matches a `GET` or `HEAD` request answers it: its parts
 /// are called at the same time, and what they answer becomes the members of one JSON object.

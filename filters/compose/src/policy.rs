@@ -1,17 +1,17 @@
 //! The decision of `compose`.
 
 use serde::Deserialize;
-use sluice_core::attribute::Attribute;
-use sluice_core::compile::{Position, Stage};
-use sluice_core::exchange::Exchange;
-use sluice_core::header::{HeaderName, HeaderValue};
-use sluice_core::name::Name;
-use sluice_core::reason::{ReasonId, Section};
-use sluice_core::selector::SelectorId;
-use sluice_core::template::{Encoding, Template};
-use sluice_core::verdict::{Content, LocalReply, Mutations, Verdict};
-use sluice_core::wait::{Answer, Call, CallFailure, HttpCall, Wait};
-use sluice_core::when::CompiledWhen;
+use sluice_core::decision::compile::{Position, Stage};
+use sluice_core::decision::exchange::Exchange;
+use sluice_core::decision::reason::{ReasonId, Section};
+use sluice_core::decision::verdict::{Content, LocalReply, Mutations, Verdict};
+use sluice_core::decision::wait::{Answer, Call, CallFailure, HttpCall, Wait};
+use sluice_core::document::name::Name;
+use sluice_core::http::header::{HeaderName, HeaderValue};
+use sluice_core::rule::attribute::Attribute;
+use sluice_core::rule::selector::SelectorId;
+use sluice_core::rule::template::{Encoding, Template};
+use sluice_core::rule::when::CompiledWhen;
 use std::rc::Rc;
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
 use super::*;
 use serde_json::json;
-use sluice_core::fake::{FakeEnvironment, FakeRequest, Played, Stand};
-use sluice_core::header_map::HeaderMap;
-use sluice_core::verdict::Verdict;
-use sluice_core::wait::{Answer, Call, CallFailure, HttpAnswer};
+use sluice_core::decision::verdict::Verdict;
+use sluice_core::decision::wait::{Answer, Call, CallFailure, HttpAnswer};
+use sluice_core::http::header_map::HeaderMap;
+use sluice_core::simulation::{Played, SimulatedHost, SimulatedRequest, Stand};
 use std::time::Duration;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -27,15 +27,15 @@ fn http(status: u16, body: &str) -> Answer {
     Answer::Http(HttpAnswer { status, headers: HeaderMap::default(), body: body.as_bytes().to_vec() })
 }
 
-fn play(request: &FakeRequest, order: fn() -> Answer, stock: fn() -> Answer) -> Played {
-    stand(overview()).play_with(request, &FakeEnvironment::default(), |call| match call.cluster() {
+fn play(request: &SimulatedRequest, order: fn() -> Answer, stock: fn() -> Answer) -> Played {
+    stand(overview()).play_with(request, &SimulatedHost::default(), |call| match call.cluster() {
         "orders" => order(),
         _ => stock(),
     })
 }
 
-fn get() -> FakeRequest {
-    FakeRequest::get("/overview/7?user=a%26b")
+fn get() -> SimulatedRequest {
+    SimulatedRequest::get("/overview/7?user=a%26b")
 }
 
 fn body(played: &Played) -> String {
@@ -111,20 +111,20 @@ fn text_that_is_not_utf8_is_no_json() {
 #[test]
 fn only_get_and_head_of_the_rules_path_are_composed() {
     for request in [
-        FakeRequest::new("POST", "/overview/7?user=a"),
-        FakeRequest::get("/overview"),
-        FakeRequest::get("/overview/7/x?user=a"),
+        SimulatedRequest::new("POST", "/overview/7?user=a"),
+        SimulatedRequest::get("/overview"),
+        SimulatedRequest::get("/overview/7/x?user=a"),
     ] {
         let played = play(&request, || http(200, "1"), || http(200, "1"));
         assert_eq!((played.status(), played.calls.len()), (None, 0), "{request:?}");
     }
-    let head = FakeRequest::new("HEAD", "/overview/7?user=a");
+    let head = SimulatedRequest::new("HEAD", "/overview/7?user=a");
     assert_eq!(play(&head, || http(200, "1"), || http(200, "1")).status(), Some(200));
 }
 
 #[test]
 fn a_value_that_is_missing_is_the_clients_mistake() {
-    let played = play(&FakeRequest::get("/overview/7"), || http(200, "1"), || http(200, "1"));
+    let played = play(&SimulatedRequest::get("/overview/7"), || http(200, "1"), || http(200, "1"));
     assert_eq!(played.status(), Some(400));
     assert!(played.calls.is_empty());
 }

@@ -3,17 +3,17 @@
 use crate::policy::{Abort, Delay, FaultPolicy, FaultRule};
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
-use sluice_core::compile::{Compiler, PolicySection, Stage};
-use sluice_core::header::{HeaderName, HeaderValue};
-use sluice_core::list::OrderedMap;
-use sluice_core::name::Name;
-use sluice_core::problem::FieldPath;
-use sluice_core::reason::{Outcome, Section};
-use sluice_core::rules::{OrderedRule, check_reachable};
-use sluice_core::scalar::{Duration, Percentage, Status};
-use sluice_core::selector::{Match, SelectorId};
-use sluice_core::verdict::LocalReply;
-use sluice_core::when::When;
+use sluice_core::decision::compile::{Compiler, PolicySection, Stage};
+use sluice_core::decision::reason::{Outcome, Section};
+use sluice_core::decision::verdict::LocalReply;
+use sluice_core::document::list::OrderedMap;
+use sluice_core::document::name::Name;
+use sluice_core::document::problem::FieldPath;
+use sluice_core::document::scalar::{Duration, Percentage, Status};
+use sluice_core::http::header::{HeaderName, HeaderValue};
+use sluice_core::rule::reachable::{OrderedRule, check_reachable};
+use sluice_core::rule::selector::{Match, SelectorId};
+use sluice_core::rule::when::When;
 
 /// `fault`: delays and aborts a share of requests on purpose. The first rule that matches decides.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -1,14 +1,14 @@
 //! The decision of `fault`.
 
-use sluice_core::compile::{Position, Stage};
-use sluice_core::exchange::Exchange;
-use sluice_core::name::Name;
-use sluice_core::reason::{ReasonId, Section};
-use sluice_core::scalar::Percentage;
-use sluice_core::selector::SelectorId;
-use sluice_core::verdict::{LocalReply, Mutations, Verdict};
-use sluice_core::wait::Wait;
-use sluice_core::when::CompiledWhen;
+use sluice_core::decision::compile::{Position, Stage};
+use sluice_core::decision::exchange::Exchange;
+use sluice_core::decision::reason::{ReasonId, Section};
+use sluice_core::decision::verdict::{LocalReply, Mutations, Verdict};
+use sluice_core::decision::wait::Wait;
+use sluice_core::document::name::Name;
+use sluice_core::document::scalar::Percentage;
+use sluice_core::rule::selector::SelectorId;
+use sluice_core::rule::when::CompiledWhen;
 use std::time::Duration;
 
 /// The compiled section.

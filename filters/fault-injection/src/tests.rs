@@ -1,10 +1,10 @@
 use super::*;
 use serde_json::json;
-use sluice_core::compile::Compiler;
-use sluice_core::fake::{FakeEnvironment, FakeRequest, Played, Stand};
-use sluice_core::header::HeaderValue;
-use sluice_core::identity::Identity;
-use sluice_core::verdict::{Mutations, Verdict};
+use sluice_core::caller::identity::Identity;
+use sluice_core::decision::compile::Compiler;
+use sluice_core::decision::verdict::{Mutations, Verdict};
+use sluice_core::http::header::HeaderValue;
+use sluice_core::simulation::{Played, SimulatedHost, SimulatedRequest, Stand};
 use std::time::Duration;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -20,8 +20,8 @@ fn problems(section: serde_json::Value) -> String {
     }
 }
 
-fn play(stand: &Stand, request: &FakeRequest) -> Played {
-    let played = stand.play(request, &FakeEnvironment::default());
+fn play(stand: &Stand, request: &SimulatedRequest) -> Played {
+    let played = stand.play(request, &SimulatedHost::default());
     assert_eq!(played.mutations, Mutations::default(), "faults change no header");
     played
 }
@@ -44,7 +44,7 @@ fn delay_and_abort_are_drawn_apart_and_the_abort_follows_the_delay() {
         (0.0, 100.0, (None, Some(418)), vec!["fault.aborted.rule:chaos"]),
         (100.0, 100.0, (Some(250), Some(418)), vec!["fault.delayed.rule:chaos", "fault.aborted.rule:chaos"]),
     ] {
-        let played = play(&stand(section(delay, abort)), &FakeRequest::get("/"));
+        let played = play(&stand(section(delay, abort)), &SimulatedRequest::get("/"));
         assert_eq!(outcome(&played), expected, "{delay} {abort}");
         assert_eq!(played.decisions, decisions, "{delay} {abort}");
     }
@@ -54,10 +54,10 @@ fn delay_and_abort_are_drawn_apart_and_the_abort_follows_the_delay() {
 fn shares_are_kept_and_independent() {
     let stand = stand(json!({ "rules": [{ "name": "chaos",
         "delay": { "fixed": "5s", "percent": 30 }, "abort": { "status": 503, "percent": 10 } }] }));
-    let environment = FakeEnvironment::default();
+    let environment = SimulatedHost::default();
     let (mut delayed, mut aborted, mut both) = (0, 0, 0);
     for _ in 0..20_000 {
-        match outcome(&stand.play(&FakeRequest::get("/"), &environment)) {
+        match outcome(&stand.play(&SimulatedRequest::get("/"), &environment)) {
             (Some(_), Some(_)) => both += 1,
             (Some(_), None) => delayed += 1,
             (None, Some(_)) => aborted += 1,
@@ -75,7 +75,7 @@ fn a_small_share_takes_exactly_the_draws_below_it() {
     let stand =
         stand(json!({ "rules": [{ "name": "rare", "abort": { "status": 503, "percent": 0.0001 } }] }));
     let status =
-        |draw| stand.play(&FakeRequest::get("/"), &FakeEnvironment::default().with_random(draw)).status();
+        |draw| stand.play(&SimulatedRequest::get("/"), &SimulatedHost::default().with_random(draw)).status();
     assert_eq!(status(0), Some(503));
     assert_eq!(status(u64::MAX / 1_000_000), Some(503));
     assert_eq!(status(u64::MAX / 1_000_000 + 2), None);
@@ -92,12 +92,15 @@ fn the_first_rule_that_matches_decides_even_for_nothing() {
         { "name": "slow", "match": { "paths": ["/slow", "/off"] }, "delay": { "fixed": "1s", "percent": 100 } }
     ] }));
     for (request, expected) in [
-        (FakeRequest::get("/"), (None, None)),
-        (FakeRequest::get("/off"), (None, None)),
-        (FakeRequest::get("/slow"), (Some(1000), None)),
-        (FakeRequest::get("/slow").header("x-chaos", "abort"), (Some(1000), None)),
-        (FakeRequest::get("/slow").header("x-chaos", "abort").identity(tester.clone()), (None, Some(503))),
-        (FakeRequest::get("/off").header("x-chaos", "abort").identity(tester), (None, None)),
+        (SimulatedRequest::get("/"), (None, None)),
+        (SimulatedRequest::get("/off"), (None, None)),
+        (SimulatedRequest::get("/slow"), (Some(1000), None)),
+        (SimulatedRequest::get("/slow").header("x-chaos", "abort"), (Some(1000), None)),
+        (
+            SimulatedRequest::get("/slow").header("x-chaos", "abort").identity(tester.clone()),
+            (None, Some(503)),
+        ),
+        (SimulatedRequest::get("/off").header("x-chaos", "abort").identity(tester), (None, None)),
     ] {
         assert_eq!(outcome(&play(&stand, &request)), expected, "{request:?}");
     }
@@ -124,7 +127,7 @@ fn what_is_in_shadow_is_drawn_and_counted_and_harms_nobody() {
             vec!["fault.aborted.rule:a"],
         ),
     ] {
-        let played = play(&stand(section.clone()), &FakeRequest::get("/"));
+        let played = play(&stand(section.clone()), &SimulatedRequest::get("/"));
         assert_eq!(outcome(&played), expected, "{section}");
         assert_eq!(played.decisions, decisions, "{section}");
     }
@@ -137,7 +140,7 @@ fn an_answer_has_the_headers_that_its_status_asks_for() {
         let challenges = vec![HeaderValue::new(b"Bearer").unwrap()];
         let compiler = Compiler { challenges, ..Compiler::default() };
         let stand = Stand::with_compiler::<FaultSection>("fault", section, compiler).unwrap();
-        play(&stand, &FakeRequest::get("/"))
+        play(&stand, &SimulatedRequest::get("/"))
     };
     for (status, headers, name, expected) in [
         (503, json!({}), "retry-after", Some("1")),
@@ -158,7 +161,7 @@ fn an_answer_has_the_headers_that_its_status_asks_for() {
 fn grpc_gets_the_status_that_is_named() {
     let grpc_status = |abort: serde_json::Value| {
         let stand = stand(json!({ "rules": [{ "name": "a", "abort": abort }] }));
-        match play(&stand, &FakeRequest::get("/")).verdict {
+        match play(&stand, &SimulatedRequest::get("/")).verdict {
             Verdict::Respond(reply) => reply.grpc_status,
             other => panic!("{other:?}"),
         }
@@ -175,7 +178,7 @@ fn delays_last_as_written() {
         ("5m", Duration::from_secs(300)),
     ] {
         let stand = stand(json!({ "rules": [{ "name": "a", "delay": { "fixed": fixed, "percent": 100 } }] }));
-        let played = play(&stand, &FakeRequest::get("/"));
+        let played = play(&stand, &SimulatedRequest::get("/"));
         assert_eq!((played.verdict, played.paused), (Verdict::Continue, expected));
     }
 }

@@ -4,18 +4,18 @@ use crate::policy::{Choice, Destination, OwnedHeaders, RoutingPolicy, RoutingRul
 use crate::split::Split;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
-use sluice_core::attribute::Attribute;
-use sluice_core::compile::{Compiler, PolicySection, Stage};
-use sluice_core::header::{HeaderName, HeaderValue};
-use sluice_core::list::{OneOrMany, OrderedMap};
-use sluice_core::name::Name;
-use sluice_core::problem::{FieldPath, quoted_list};
-use sluice_core::protected::ProtectedNames;
-use sluice_core::reason::{Outcome, Section};
-use sluice_core::rules::{OrderedRule, check_reachable};
-use sluice_core::scalar::Percentage;
-use sluice_core::selector::{Match, SelectorId};
-use sluice_core::when::When;
+use sluice_core::decision::compile::{Compiler, PolicySection, Stage};
+use sluice_core::decision::reason::{Outcome, Section};
+use sluice_core::document::list::{OneOrMany, OrderedMap};
+use sluice_core::document::name::Name;
+use sluice_core::document::problem::{FieldPath, quoted_list};
+use sluice_core::document::scalar::Percentage;
+use sluice_core::http::header::{HeaderName, HeaderValue};
+use sluice_core::http::protected::ProtectedNames;
+use sluice_core::rule::attribute::Attribute;
+use sluice_core::rule::reachable::{OrderedRule, check_reachable};
+use sluice_core::rule::selector::{Match, SelectorId};
+use sluice_core::rule::when::When;
 
 /// `routing`: which cluster, or which subset of one, a request goes to. The first rule that matches decides; without one the request
 /// takes the route that Envoy's configuration gives it.

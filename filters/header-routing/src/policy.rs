@@ -1,17 +1,17 @@
 //! The decision of `routing`.
 
 use crate::split::{Place, Split};
-use sluice_core::attribute::Attribute;
-use sluice_core::compile::{Position, Stage};
-use sluice_core::exchange::Exchange;
-use sluice_core::header::{HeaderName, HeaderValue};
-use sluice_core::header_map::Single;
-use sluice_core::name::Name;
-use sluice_core::protected::ProtectedNames;
-use sluice_core::reason::{ReasonId, Section};
-use sluice_core::selector::SelectorId;
-use sluice_core::verdict::{Mutations, Verdict};
-use sluice_core::when::CompiledWhen;
+use sluice_core::decision::compile::{Position, Stage};
+use sluice_core::decision::exchange::Exchange;
+use sluice_core::decision::reason::{ReasonId, Section};
+use sluice_core::decision::verdict::{Mutations, Verdict};
+use sluice_core::document::name::Name;
+use sluice_core::http::header::{HeaderName, HeaderValue};
+use sluice_core::http::header_map::Single;
+use sluice_core::http::protected::ProtectedNames;
+use sluice_core::rule::attribute::Attribute;
+use sluice_core::rule::selector::SelectorId;
+use sluice_core::rule::when::CompiledWhen;
 
 /// The compiled section.
 pub(crate) struct RoutingPolicy {

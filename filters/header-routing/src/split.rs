@@ -11,11 +11,11 @@
 
 use crate::policy::Destination;
 use siphasher::sip::SipHasher13;
-use sluice_core::attribute::Attribute;
-use sluice_core::exchange::Exchange;
-use sluice_core::name::Name;
-use sluice_core::scalar::Percentage;
-use sluice_core::selector::SelectorId;
+use sluice_core::decision::exchange::Exchange;
+use sluice_core::document::name::Name;
+use sluice_core::document::scalar::Percentage;
+use sluice_core::rule::attribute::Attribute;
+use sluice_core::rule::selector::SelectorId;
 use std::hash::Hasher;
 
 /// A compiled split.

@@ -1,11 +1,11 @@
 use super::*;
 use serde_json::json;
-use sluice_core::compile::Compiler;
-use sluice_core::decode::from_json;
-use sluice_core::fake::{FakeEnvironment, FakeRequest, Played, Stand, World};
-use sluice_core::identity::Identity;
-use sluice_core::selector::SelectorBuilder;
-use sluice_core::verdict::Verdict;
+use sluice_core::caller::identity::Identity;
+use sluice_core::decision::compile::Compiler;
+use sluice_core::decision::verdict::Verdict;
+use sluice_core::document::decode::from_json;
+use sluice_core::rule::selector::SelectorBuilder;
+use sluice_core::simulation::{Played, SimulatedHost, SimulatedRequest, Stand, World};
 use std::collections::HashMap;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -22,8 +22,8 @@ fn problems(section: serde_json::Value) -> String {
     }
 }
 
-fn play(stand: &Stand, request: &FakeRequest) -> Played {
-    let played = stand.play(request, &FakeEnvironment::default());
+fn play(stand: &Stand, request: &SimulatedRequest) -> Played {
+    let played = stand.play(request, &SimulatedHost::default());
     assert_eq!(played.verdict, Verdict::Continue, "routing answers nothing");
     played
 }
@@ -44,7 +44,7 @@ fn canary(percent: f64) -> Stand {
 }
 
 fn subset_of(stand: &Stand, principal: &str) -> String {
-    let played = play(stand, &FakeRequest::get("/").identity(user(principal)));
+    let played = play(stand, &SimulatedRequest::get("/").identity(user(principal)));
     change(&played, "x-sluice-subset").unwrap()
 }
 
@@ -58,23 +58,23 @@ fn the_first_rule_that_matches_decides() {
         { "name": "marked", "match": { "paths": ["/marked"] }, "setHeaders": { "x-env": "staging" } }
     ] }));
     for (request, cluster, subset, decision) in [
-        (FakeRequest::get("/inventory/1"), Some("inventory"), None, "routed.rule:stock.to:inventory"),
+        (SimulatedRequest::get("/inventory/1"), Some("inventory"), None, "routed.rule:stock.to:inventory"),
         (
-            FakeRequest::get("/inventory/1").header("x-version", "v2"),
+            SimulatedRequest::get("/inventory/1").header("x-version", "v2"),
             Some("inventory"),
             None,
             "routed.rule:stock.to:inventory",
         ),
-        (FakeRequest::get("/").header("x-version", "v2"), None, Some("v2"), "routed.rule:header.to:v2"),
+        (SimulatedRequest::get("/").header("x-version", "v2"), None, Some("v2"), "routed.rule:header.to:v2"),
         (
-            FakeRequest::get("/").header("cookie", "a=b; preview=on"),
+            SimulatedRequest::get("/").header("cookie", "a=b; preview=on"),
             Some("orders"),
             Some("v2"),
             "routed.rule:cookie.to:orders:v2",
         ),
-        (FakeRequest::get("/").identity(user("a")), None, Some("beta"), "routed.rule:claim.to:beta"),
-        (FakeRequest::get("/marked"), None, None, "routed.rule:marked"),
-        (FakeRequest::get("/").header("x-version", "v3"), None, None, "default"),
+        (SimulatedRequest::get("/").identity(user("a")), None, Some("beta"), "routed.rule:claim.to:beta"),
+        (SimulatedRequest::get("/marked"), None, None, "routed.rule:marked"),
+        (SimulatedRequest::get("/").header("x-version", "v3"), None, None, "default"),
     ] {
         let played = play(&stand, &request);
         assert_eq!(change(&played, "x-sluice-cluster").as_deref(), cluster, "{decision}");
@@ -82,7 +82,7 @@ fn the_first_rule_that_matches_decides() {
         assert_eq!(played.decisions, [format!("routing.{decision}")]);
         assert_eq!(played.mutations.clears_route_cache(), decision != "default", "{decision}");
     }
-    assert_eq!(change(&play(&stand, &FakeRequest::get("/marked")), "x-env").as_deref(), Some("staging"));
+    assert_eq!(change(&play(&stand, &SimulatedRequest::get("/marked")), "x-env").as_deref(), Some("staging"));
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn what_clients_send_in_choosing_headers_is_removed_in_every_spelling() {
         ("/v2", "x_sluice_subset", "v1", Some("removed")),
         ("/v2", "x-cluster", "secret", Some("removed")),
     ] {
-        let played = play(&stand, &FakeRequest::get(path).header(sent, value));
+        let played = play(&stand, &SimulatedRequest::get(path).header(sent, value));
         assert_eq!(change(&played, sent).as_deref(), expected, "{path} {sent}");
         let goes_to_v2 = path == "/v2";
         assert_eq!(played.mutations.clears_route_cache(), expected.is_some() || goes_to_v2, "{path} {sent}");
@@ -115,7 +115,8 @@ fn what_clients_send_in_choosing_headers_is_removed_in_every_spelling() {
 #[test]
 fn a_request_that_is_right_already_is_not_touched() {
     let stand = stand(json!({ "rules": [{ "name": "all", "cluster": "orders", "subset": "v2" }] }));
-    let right = FakeRequest::get("/").header("x-sluice-cluster", "orders").header("x-sluice-subset", "v2");
+    let right =
+        SimulatedRequest::get("/").header("x-sluice-cluster", "orders").header("x-sluice-subset", "v2");
     let played = play(&stand, &right);
     assert_eq!(played.mutations.request_headers(), []);
     assert!(!played.mutations.clears_route_cache());
@@ -129,7 +130,7 @@ fn a_request_that_is_right_already_is_not_touched() {
 fn any_byte_in_a_choosing_header_is_removed() {
     let stand = stand(json!({}));
     for byte in 0..=255_u8 {
-        let played = play(&stand, &FakeRequest::get("/").header("x-sluice-cluster", [b'a', byte]));
+        let played = play(&stand, &SimulatedRequest::get("/").header("x-sluice-cluster", [b'a', byte]));
         assert_eq!(change(&played, "x-sluice-cluster").as_deref(), Some("removed"), "{byte}");
     }
 }
@@ -140,7 +141,7 @@ fn a_rule_in_shadow_counts_and_leaves_the_request_to_the_next() {
         { "name": "try", "subset": "v3", "shadow": true },
         { "name": "all", "subset": "v1" }
     ] }));
-    let played = play(&stand, &FakeRequest::get("/"));
+    let played = play(&stand, &SimulatedRequest::get("/"));
     assert_eq!(played.decisions, ["routing.routed.rule:try.to:v3", "routing.routed.rule:all.to:v1"]);
     assert_eq!(change(&played, "x-sluice-subset").as_deref(), Some("v1"));
 }
@@ -148,7 +149,7 @@ fn a_rule_in_shadow_counts_and_leaves_the_request_to_the_next() {
 #[test]
 fn a_section_in_shadow_changes_nothing_but_still_trusts_no_client() {
     let stand = stand(json!({ "shadow": true, "rules": [{ "name": "all", "subset": "v1" }] }));
-    let played = play(&stand, &FakeRequest::get("/").header("x-sluice-subset", "v2"));
+    let played = play(&stand, &SimulatedRequest::get("/").header("x-sluice-subset", "v2"));
     assert_eq!(played.decisions, ["routing.routed.rule:all.to:v1", "routing.default"]);
     assert_eq!(change(&played, "x-sluice-subset").as_deref(), Some("removed"));
 }
@@ -217,28 +218,28 @@ fn without_the_sticky_attribute_a_request_is_drawn() {
         "sticky": ["identity.principal", "header.x-session", "path.tenant"],
         "to": [{ "cluster": "low", "percent": 50 }, { "cluster": "high", "percent": 50 }] } }] });
     let stand = stand(section);
-    let cluster = |request: &FakeRequest, draw: u64| {
-        let played = stand.play(request, &FakeEnvironment::default().with_random(draw));
+    let cluster = |request: &SimulatedRequest, draw: u64| {
+        let played = stand.play(request, &SimulatedHost::default().with_random(draw));
         change(&played, "x-sluice-cluster").unwrap()
     };
-    let known = |request: &FakeRequest| {
+    let known = |request: &SimulatedRequest| {
         let stays = cluster(request, 0) == cluster(request, u64::MAX);
         assert!(stays, "{request:?}");
         cluster(request, 0)
     };
     // Of several attributes the first that is there, whatever the others say.
-    let by_session = known(&FakeRequest::get("/t").header("x-session", "s"));
-    assert_eq!(known(&FakeRequest::get("/u").header("x-session", "s")), by_session);
-    let by_user = known(&FakeRequest::get("/t").header("x-session", "s").identity(user("alice")));
-    assert_eq!(known(&FakeRequest::get("/u").identity(user("alice"))), by_user);
-    known(&FakeRequest::get("/t"));
+    let by_session = known(&SimulatedRequest::get("/t").header("x-session", "s"));
+    assert_eq!(known(&SimulatedRequest::get("/u").header("x-session", "s")), by_session);
+    let by_user = known(&SimulatedRequest::get("/t").header("x-session", "s").identity(user("alice")));
+    assert_eq!(known(&SimulatedRequest::get("/u").identity(user("alice"))), by_user);
+    known(&SimulatedRequest::get("/t"));
     let drawn = self::stand(json!({ "rules": [{ "name": "canary", "split": { "sticky": "header.x-session",
         "to": [{ "cluster": "low", "percent": 50 }, { "cluster": "high", "percent": 50 }] } }] }));
     for (draw, expected) in
         [(0, "low"), (u64::MAX / 2, "low"), (u64::MAX / 2 + 1, "high"), (u64::MAX, "high")]
     {
-        for request in [FakeRequest::get("/t"), FakeRequest::get("/t").header("x-session", "")] {
-            let played = drawn.play(&request, &FakeEnvironment::default().with_random(draw));
+        for request in [SimulatedRequest::get("/t"), SimulatedRequest::get("/t").header("x-session", "")] {
+            let played = drawn.play(&request, &SimulatedHost::default().with_random(draw));
             assert_eq!(change(&played, "x-sluice-cluster").as_deref(), Some(expected), "{draw}");
         }
     }
@@ -316,8 +317,8 @@ fn reasons_are_bounded_by_the_document_and_plain() {
     )
     .unwrap();
     let mut compiler = Compiler::default();
-    use sluice_core::compile::PolicySection;
-    section.compile(&sluice_core::problem::FieldPath::root(), &mut compiler);
+    use sluice_core::decision::compile::PolicySection;
+    section.compile(&sluice_core::document::problem::FieldPath::root(), &mut compiler);
     let texts: Vec<&str> = compiler.reasons.iter().map(|reason| reason.text.as_str()).collect();
     assert_eq!(texts, ["routed.rule:istio.to:outbound_8080_v1_reviews.default.svc.cluster.local", "default"]);
 }
@@ -335,7 +336,7 @@ mod properties {
             path in prop_oneof!["/v2", "/"],
         ) {
             let stand = stand(json!({ "rules": [{ "name": "v2", "match": { "paths": ["/v2"] }, "subset": "v2" }] }));
-            let mut request = FakeRequest::get(&path);
+            let mut request = SimulatedRequest::get(&path);
             for (name, value) in &sent {
                 request = request.header(&name.to_ascii_lowercase(), value);
             }
@@ -359,7 +360,7 @@ mod properties {
             let stand = stand(json!({ "rules": [{ "name": "s", "split": { "sticky": "header.x-key", "to": [
                 { "subset": "a", "percent": 0 }, { "subset": "b", "percent": 33.3333 },
                 { "subset": "c", "percent": 66.6667 }, { "subset": "d", "percent": 0 } ] } }] }));
-            let played = play(&stand, &FakeRequest::get("/").header("x-key", &value));
+            let played = play(&stand, &SimulatedRequest::get("/").header("x-key", &value));
             let subset = change(&played, "x-sluice-subset").unwrap();
             prop_assert!(subset == "b" || subset == "c");
         }

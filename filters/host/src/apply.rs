@@ -1,9 +1,9 @@
 //! Decisions become host calls.
 
 use crate::calls::{self, HeaderMapType, HostResult, LocalResponse};
-use sluice_core::header::{HeaderName, HeaderValue};
-use sluice_core::header_map::{HeaderMap, Single};
-use sluice_core::verdict::Mutations;
+use sluice_core::decision::verdict::Mutations;
+use sluice_core::http::header::{HeaderName, HeaderValue};
+use sluice_core::http::header_map::{HeaderMap, Single};
 use sluice_pipeline::Reply;
 
 /// Makes the changes to the request whose headers are `headers`: only those that change something, since each costs more than a

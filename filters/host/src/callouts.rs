@@ -4,7 +4,7 @@
 //! it ends, and the SDK's table of them would then never be cleaned. Whoever has left is not found any more when the answer comes.
 
 use crate::calls::{self, HostResult};
-use sluice_core::wait::{Answer, Call, CallFailure};
+use sluice_core::decision::wait::{Answer, Call, CallFailure};
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -222,7 +222,7 @@ impl Cluster {
 mod tests {
     use super::*;
     use crate::calls::stand_in::{self, StandIn};
-    use sluice_core::wait::{GrpcCall, HttpAnswer};
+    use sluice_core::decision::wait::{GrpcCall, HttpAnswer};
     use std::time::Duration;
 
     const SECOND: u64 = 1_000_000_000;

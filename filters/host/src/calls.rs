@@ -89,7 +89,7 @@ pub struct LocalResponse<'r> {
     pub status: u16,
     /// The response-code details. Envoy turns blanks into `_`.
     pub details: &'r str,
-    /// Pairs of headers, in the form of [`sluice_core::header_map`].
+    /// Pairs of headers, in the form of [`sluice_core::http::header_map`].
     pub headers: &'r [u8],
     /// The body; for gRPC the message.
     pub body: &'r [u8],

@@ -4,7 +4,7 @@ use crate::apply;
 use crate::calls::{self, HostError};
 use crate::plugin::Plugin;
 use crate::stream::Kept;
-use sluice_core::header_map::HeaderMap;
+use sluice_core::http::header_map::HeaderMap;
 use sluice_pipeline::{Action, Decided, Pipeline, Reply};
 use std::rc::Rc;
 

@@ -1,7 +1,7 @@
 //! What was decided, counted here and handed to the host once a second: an increment in the host costs 0.4 µs, one here nothing.
 
 use crate::calls::{self, HostResult};
-use sluice_core::reason::{Reason, ReasonId, ReasonTable};
+use sluice_core::decision::reason::{Reason, ReasonId, ReasonTable};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
@@ -116,7 +116,7 @@ fn define(name: String) -> HostResult<u32> {
 mod tests {
     use super::*;
     use crate::calls::stand_in::{self, StandIn};
-    use sluice_core::reason::{Outcome, Section};
+    use sluice_core::decision::reason::{Outcome, Section};
 
     #[test]
     fn counts_reach_the_host_together_under_the_decisions_names() {

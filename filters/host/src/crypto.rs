@@ -3,7 +3,7 @@
 
 use crate::calls;
 use prost::Message;
-use sluice_core::environment::{HostCryptoUnavailable, SignatureCheck};
+use sluice_core::decision::environment::{HostCryptoUnavailable, SignatureCheck};
 
 /// `VerifySignatureArguments` of Envoy's `verify_signature.proto`.
 #[derive(Clone, PartialEq, Message)]

@@ -3,7 +3,9 @@
 use crate::calls::{self, HostError};
 use crate::crypto;
 use crate::random::Random;
-use sluice_core::environment::{Environment, HostCryptoUnavailable, SharedError, SignatureCheck, UnixTime};
+use sluice_core::decision::environment::{
+    Environment, HostCryptoUnavailable, SharedError, SignatureCheck, UnixTime,
+};
 use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::time::SystemTime;

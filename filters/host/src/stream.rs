@@ -3,7 +3,7 @@
 use crate::calls::{self, HeaderMapType, HostError};
 use crate::carry_out::{self, Carried};
 use crate::plugin::{Plugin, Work};
-use sluice_core::header::{HeaderName, HeaderValue};
+use sluice_core::http::header::{HeaderName, HeaderValue};
 use sluice_pipeline::{Labels, Pipeline, Step};
 use std::cell::RefCell;
 use std::rc::Rc;

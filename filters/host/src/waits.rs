@@ -1,7 +1,7 @@
 //! Requests that wait, for time or for the answers of calls.
 
 use crate::stream::Kept;
-use sluice_core::wait::{Answer, Call, CallFailure};
+use sluice_core::decision::wait::{Answer, Call, CallFailure};
 use sluice_pipeline::{Pipeline, Suspended};
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};

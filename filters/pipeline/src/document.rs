@@ -2,14 +2,14 @@
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
-use sluice_core::client::ClientSection;
-use sluice_core::compile::{Compiler, PolicySection, Stage};
-use sluice_core::list::{OneOrMany, OrderedMap};
-use sluice_core::name::Name;
-use sluice_core::network::Cidr;
-use sluice_core::problem::FieldPath;
-use sluice_core::selector::Match;
-use sluice_core::variable::VariableName;
+use sluice_core::caller::client::ClientSection;
+use sluice_core::caller::network::Cidr;
+use sluice_core::decision::compile::{Compiler, PolicySection, Stage};
+use sluice_core::document::list::{OneOrMany, OrderedMap};
+use sluice_core::document::name::Name;
+use sluice_core::document::problem::FieldPath;
+use sluice_core::document::variable::VariableName;
+use sluice_core::rule::selector::Match;
 
 /// Makes [`Document`] from one line per section: the document's field, the section's type, what its schema says.
 macro_rules! sections {

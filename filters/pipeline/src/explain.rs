@@ -1,16 +1,16 @@
 //! A request played with every step written down: `sluice explain`.
 
 use crate::pipeline::{Decided, Pipeline, Scratch, Step};
-use sluice_core::compile::{Position, Stage};
-use sluice_core::environment::Environment;
-use sluice_core::exchange::Exchange;
-use sluice_core::header_map::HeaderMap;
-use sluice_core::identity::Identity;
-use sluice_core::reason::{ReasonTable, Section};
-use sluice_core::request::RequestView;
-use sluice_core::stages::Observer;
-use sluice_core::verdict::{Mutations, Verdict};
-use sluice_core::wait::{Answer, Call, CallFailure, Wait};
+use sluice_core::caller::identity::Identity;
+use sluice_core::decision::compile::{Position, Stage};
+use sluice_core::decision::environment::Environment;
+use sluice_core::decision::exchange::Exchange;
+use sluice_core::decision::reason::{ReasonTable, Section};
+use sluice_core::decision::stages::Observer;
+use sluice_core::decision::verdict::{Mutations, Verdict};
+use sluice_core::decision::wait::{Answer, Call, CallFailure, Wait};
+use sluice_core::http::header_map::HeaderMap;
+use sluice_core::http::request::RequestView;
 use std::rc::Rc;
 use std::time::Duration;
 

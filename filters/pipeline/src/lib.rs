@@ -1,9 +1,9 @@
 //! The policy document as a whole, and its policies in their fixed order.
 //!
 //! [`Document`] is the document's shape; [`Pipeline`] what it compiles to. The module in the proxy and the `sluice` command run the
-//! very same pipeline; they differ in the [`Environment`](sluice_core::environment::Environment) that they bring.
+//! very same pipeline; they differ in the [`Environment`](sluice_core::decision::environment::Environment) that they bring.
 //!
-//! The order of execution is that of [`Position`](sluice_core::compile::Position): trace context, limits that need no identity,
+//! The order of execution is that of [`Position`](sluice_core::decision::compile::Position): trace context, limits that need no identity,
 //! authentication, authorization, limits by identity, routing, faults. Changes that policies ask for are gathered and applied once.
 //!
 //! Adding a policy is a crate and a line in `sections!` in `document.rs`; see `docs/adding-a-policy.md`.

@@ -3,22 +3,22 @@
 use crate::Labels;
 use crate::document::Document;
 use crate::reply::Reply;
-use sluice_core::client::AddressConfig;
-use sluice_core::compile::{Compiler, Stage};
-use sluice_core::decode;
-use sluice_core::environment::{Environment, UnixTime};
-use sluice_core::exchange::{Exchange, Facts};
-use sluice_core::header::HeaderName;
-use sluice_core::header_map::HeaderMap;
-use sluice_core::problem::{Problem, Problems};
-use sluice_core::protected::{ProtectedNames, Spelling};
-use sluice_core::reason::{Outcome, ReasonId, ReasonTable, Section};
-use sluice_core::request::{self, RequestView, Unreadable};
-use sluice_core::selector::{Candidates, SelectorBuilder, SelectorIndex};
-use sluice_core::stages::{self, Observer};
-use sluice_core::variable::{self, Variables};
-use sluice_core::verdict::{LocalReply, Mutations, Verdict};
-use sluice_core::wait::{Answer, Call, Wait};
+use sluice_core::caller::client::AddressConfig;
+use sluice_core::decision::compile::{Compiler, Stage};
+use sluice_core::decision::environment::{Environment, UnixTime};
+use sluice_core::decision::exchange::{Exchange, Facts};
+use sluice_core::decision::reason::{Outcome, ReasonId, ReasonTable, Section};
+use sluice_core::decision::stages::{self, Observer};
+use sluice_core::decision::verdict::{LocalReply, Mutations, Verdict};
+use sluice_core::decision::wait::{Answer, Call, Wait};
+use sluice_core::document::decode;
+use sluice_core::document::problem::{Problem, Problems};
+use sluice_core::document::variable::{self, Variables};
+use sluice_core::http::header::HeaderName;
+use sluice_core::http::header_map::HeaderMap;
+use sluice_core::http::protected::{ProtectedNames, Spelling};
+use sluice_core::http::request::{self, RequestView, Unreadable};
+use sluice_core::rule::selector::{Candidates, SelectorBuilder, SelectorIndex};
 
 /// Numbers that a client must not foresee.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -135,7 +135,7 @@ impl Pipeline {
     pub fn from_json(json: &[u8], seeds: Seeds) -> Result<Self, Problems> {
         if json.trim_ascii().is_empty() {
             return Err(Problems::from(Problem {
-                path: sluice_core::problem::FieldPath::root(),
+                path: sluice_core::document::problem::FieldPath::root(),
                 message: "is empty; the smallest document is `{\"version\": 1}`".to_owned(),
                 suggestion: None,
             }));
@@ -188,7 +188,7 @@ impl Pipeline {
         // What `when` of any section may refer to.
         #[cfg(feature = "auth")]
         {
-            let path = sluice_core::problem::FieldPath::root();
+            let path = sluice_core::document::problem::FieldPath::root();
             compiler.offers = Some(document.authn.as_ref().map(|authn| authn.offers()).unwrap_or_default());
             for name in document.authn.iter().flat_map(|authn| authn.identity_headers()) {
                 compiler.selectors.note_written(name, "`authn`");
@@ -196,16 +196,19 @@ impl Pipeline {
             if let Some(authz) = &document.authz {
                 let path = path.field("authz").field("roles");
                 compiler.roles =
-                    sluice_core::roles::Roles::compile(&authz.roles, &path, &mut compiler.problems);
+                    sluice_core::caller::roles::Roles::compile(&authz.roles, &path, &mut compiler.problems);
             }
         }
-        let root = sluice_core::problem::FieldPath::root();
+        let root = sluice_core::document::problem::FieldPath::root();
         document.client.address.check(&root.field("client").field("address"), &mut compiler.problems);
         let mut stages = document.stages(&mut compiler);
         stages.sort_by_key(|stage| stage.position());
         #[cfg(feature = "telemetry")]
         let telemetry = document.telemetry.as_ref().map(|section| {
-            section.compile_policy(&sluice_core::problem::FieldPath::root().field("telemetry"), &mut compiler)
+            section.compile_policy(
+                &sluice_core::document::problem::FieldPath::root().field("telemetry"),
+                &mut compiler,
+            )
         });
         if !compiler.problems.is_empty() {
             return Err(compiler.problems);

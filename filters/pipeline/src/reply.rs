@@ -1,9 +1,9 @@
 //! From a policy's answer to what goes over the wire.
 
 use serde::Serialize;
-use sluice_core::header::{HeaderName, HeaderValue};
-use sluice_core::reason::ReasonTable;
-use sluice_core::verdict::LocalReply;
+use sluice_core::decision::reason::ReasonTable;
+use sluice_core::decision::verdict::LocalReply;
+use sluice_core::http::header::{HeaderName, HeaderValue};
 
 /// An answer, ready for the host.
 #[derive(Clone, Debug, PartialEq, Eq)]

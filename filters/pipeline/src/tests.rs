@@ -1,7 +1,7 @@
 use super::*;
 use serde_json::{Value, json};
-use sluice_core::fake::FakeEnvironment;
-use sluice_core::header_map::HeaderMap;
+use sluice_core::http::header_map::HeaderMap;
+use sluice_core::simulation::SimulatedHost;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -97,7 +97,7 @@ fn what_is_answered_keeps_its_new_trace_and_nothing_else_that_was_asked_for() {
             if key {
                 headers.push(("x-api-key", "secret"));
             }
-            let decided = pipeline.decide(&request(path, &headers), &FakeEnvironment::default());
+            let decided = pipeline.decide(&request(path, &headers), &SimulatedHost::default());
             let what = format!("{context} {sent:?} {path}");
             assert_eq!(status(&decided), Some(status_expected), "{what}");
             let Action::Respond(reply) = &decided.action else { panic!("{what}") };
@@ -141,7 +141,7 @@ fn answers_that_have_no_content_have_no_body_and_nothing_that_describes_one() {
         let document = json!({ "version": 1, "fault": { "rules": [
             { "name": "a", "abort": { "status": status, "percent": 100, "headers": { "etag": "x" } } }
         ] } });
-        let decided = pipeline(document.clone()).decide(&request("/", &[]), &FakeEnvironment::default());
+        let decided = pipeline(document.clone()).decide(&request("/", &[]), &SimulatedHost::default());
         let Action::Respond(reply) = decided.action else { panic!("{status}") };
         let names: Vec<_> = reply.headers.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(!reply.body.is_empty(), content, "{status}");
@@ -149,7 +149,7 @@ fn answers_that_have_no_content_have_no_body_and_nothing_that_describes_one() {
         assert!(names.contains(&"etag"), "{status}");
         // A gRPC answer is 200 with trailers.
         let grpc = request("/", &[("content-type", "application/grpc")]);
-        let decided = pipeline(document).decide(&grpc, &FakeEnvironment::default());
+        let decided = pipeline(document).decide(&grpc, &SimulatedHost::default());
         let Action::Respond(reply) = decided.action else { panic!("{status}") };
         assert!(reply.grpc_status.is_some() && !reply.body.is_empty(), "{status}");
     }
@@ -159,7 +159,7 @@ fn answers_that_have_no_content_have_no_body_and_nothing_that_describes_one() {
 fn an_empty_document_asks_nothing() {
     let pipeline = pipeline(json!({ "version": 1 }));
     assert!(pipeline.is_empty());
-    let decided = pipeline.decide(&request("/a/../b", &[]), &FakeEnvironment::default());
+    let decided = pipeline.decide(&request("/a/../b", &[]), &SimulatedHost::default());
     assert_eq!(status(&decided), Some(400), "asked all the same, it refuses what can't be read");
 }
 
@@ -192,7 +192,7 @@ fn what_is_wrong_in_several_sections_is_said_at_once() {
 #[test]
 fn stages_are_asked_in_the_fixed_order_and_the_first_answer_ends_it() {
     let pipeline = pipeline(whole());
-    let environment = FakeEnvironment::default().with_peer_address("192.0.2.1");
+    let environment = SimulatedHost::default().with_peer_address("192.0.2.1");
     let good = request("/orders/7", &[("x-api-key", "secret")]);
     let decided = pipeline.decide(&good, &environment);
     assert_eq!(decided.action, Action::Continue);
@@ -221,7 +221,7 @@ fn stages_are_asked_in_the_fixed_order_and_the_first_answer_ends_it() {
 #[test]
 fn an_answer_is_a_problem_document_with_its_reason() {
     let pipeline = pipeline(whole());
-    let environment = FakeEnvironment::default().with_peer_address("192.0.2.1");
+    let environment = SimulatedHost::default().with_peer_address("192.0.2.1");
     let decided = pipeline.decide(&request("/elsewhere", &[("x-api-key", "secret")]), &environment);
     let Action::Respond(reply) = decided.action else { panic!("{:?}", decided.action) };
     let body: Value = serde_json::from_slice(&reply.body).unwrap();
@@ -237,7 +237,7 @@ fn an_answer_is_a_problem_document_with_its_reason() {
 fn a_grpc_request_gets_a_status_and_a_plain_message() {
     let pipeline = pipeline(whole());
     let headers = request("/orders/7", &[("content-type", "application/grpc")]);
-    let decided = pipeline.decide(&headers, &FakeEnvironment::default());
+    let decided = pipeline.decide(&headers, &SimulatedHost::default());
     let Action::Respond(reply) = decided.action else { panic!("{:?}", decided.action) };
     assert_eq!(reply.grpc_status, Some(16));
     assert!(!reply.body.starts_with(b"{"), "{}", String::from_utf8_lossy(&reply.body));
@@ -247,8 +247,7 @@ fn a_grpc_request_gets_a_status_and_a_plain_message() {
 fn a_request_without_a_single_reading_is_refused_before_any_rule() {
     let pipeline = pipeline(whole());
     for path in ["/orders/..;/admin", "/orders/%2e%2e/admin", "//orders/7"] {
-        let decided =
-            pipeline.decide(&request(path, &[("x-api-key", "secret")]), &FakeEnvironment::default());
+        let decided = pipeline.decide(&request(path, &[("x-api-key", "secret")]), &SimulatedHost::default());
         assert_eq!(status(&decided), Some(400), "{path}");
         assert_eq!(reasons(&pipeline, &decided), ["request.ambiguous_path"]);
     }
@@ -258,8 +257,8 @@ fn a_request_without_a_single_reading_is_refused_before_any_rule() {
 fn an_explanation_decides_as_the_proxy_does_and_says_how() {
     let pipeline = pipeline(whole());
     let headers = request("/orders/7", &[("x-api-key", "secret")]);
-    let explanation = pipeline.explain(&headers, &FakeEnvironment::default(), None, |_| panic!("no call"));
-    let decided = pipeline.decide(&headers, &FakeEnvironment::default());
+    let explanation = pipeline.explain(&headers, &SimulatedHost::default(), None, |_| panic!("no call"));
+    let decided = pipeline.decide(&headers, &SimulatedHost::default());
     assert_eq!(explanation.decided.action, decided.action);
     assert_eq!(explanation.decided.decisions, decided.decisions);
     assert_eq!(explanation.identity.unwrap().consumer.as_deref(), Some("acme"));
@@ -277,7 +276,7 @@ fn the_summary_for_the_log_says_why_also_of_what_goes_on() {
     let mut document = whole();
     document["telemetry"] = json!({});
     let pipeline = pipeline(document);
-    let environment = FakeEnvironment::default();
+    let environment = SimulatedHost::default();
     let summary = |path, extra: &[(&str, &str)]| pipeline.decide(&request(path, extra), &environment).summary;
     let good = summary("/orders/7", &[("x-api-key", "secret")]);
     assert!(good.starts_with("allowed:authz.allowed.rule:read,"), "{good}");
@@ -309,14 +308,14 @@ fn a_client_whose_address_can_not_be_told_gets_to_no_rule_that_asks_for_it() {
         let mut document = json!({ "version": 1, "client": client });
         document[section] = config.clone();
         let pipeline = pipeline(document);
-        let decided = pipeline.decide(&map, &FakeEnvironment::default());
+        let decided = pipeline.decide(&map, &SimulatedHost::default());
         assert_eq!(status(&decided), Some(400), "{config}");
         assert_eq!(reasons(&pipeline, &decided), ["request.ambiguous_client_address"]);
-        let explained = pipeline.explain(&map, &FakeEnvironment::default(), None, |_| panic!("no call"));
+        let explained = pipeline.explain(&map, &SimulatedHost::default(), None, |_| panic!("no call"));
         assert_eq!((explained.client_address, status(&explained.decided)), (None, Some(400)), "{config}");
     }
     let indifferent = pipeline(json!({ "version": 1, "client": client, "authz": { "default": "allow" } }));
-    assert_eq!(status(&indifferent.decide(&map, &FakeEnvironment::default())), None);
+    assert_eq!(status(&indifferent.decide(&map, &SimulatedHost::default())), None);
 }
 
 #[test]
@@ -345,7 +344,7 @@ fn a_peer_with_several_identities_gets_to_no_rule() {
     assert!(pipeline.warnings().is_empty(), "{:?}", pipeline.warnings());
     let played = |listed: &[&str]| {
         let headers: Vec<_> = listed.iter().map(|value| ("x-sluice-peer-identity", *value)).collect();
-        let environment = FakeEnvironment::default().with_peer_identity("spiffe://d/other");
+        let environment = SimulatedHost::default().with_peer_identity("spiffe://d/other");
         let decided = pipeline.decide(&request("/", &headers), &environment);
         let explained = pipeline.explain(&request("/", &headers), &environment, None, |_| panic!("no call"));
         assert_eq!(status(&decided), status(&explained.decided));
@@ -399,7 +398,7 @@ fn names_that_servers_take_for_protected_ones_do_not_go_on() {
     ] {
         for hyphen in ["_", ".", "~", "+", "'"] {
             let folded = name.replace('-', hyphen);
-            let decided = pipeline.decide(&request("/", &[(&folded, "forged")]), &FakeEnvironment::default());
+            let decided = pipeline.decide(&request("/", &[(&folded, "forged")]), &SimulatedHost::default());
             assert_eq!(status(&decided), None, "{folded}");
             let removed = decided
                 .mutations
@@ -411,7 +410,7 @@ fn names_that_servers_take_for_protected_ones_do_not_go_on() {
         // What is no field name can't be removed.
         for hyphen in [" ", "\0", "\u{e9}", "(", "X"] {
             let folded = name.replacen('-', hyphen, 1);
-            let decided = pipeline.decide(&request("/", &[(&folded, "forged")]), &FakeEnvironment::default());
+            let decided = pipeline.decide(&request("/", &[(&folded, "forged")]), &SimulatedHost::default());
             let refused = hyphen.len() == 1 && hyphen != "X";
             assert_eq!(status(&decided), refused.then_some(400), "{folded:?}");
             assert_eq!(
@@ -429,7 +428,7 @@ fn names_that_servers_take_for_protected_ones_do_not_go_on() {
         assert_eq!(gone, [name.as_bytes(), name.replace('-', "_").as_bytes()]);
     }
     let honest =
-        pipeline.decide(&request("/", &[("accept", "*/*"), ("x_other", "1")]), &FakeEnvironment::default());
+        pipeline.decide(&request("/", &[("accept", "*/*"), ("x_other", "1")]), &SimulatedHost::default());
     assert!(honest.mutations.request_headers().is_empty());
 }
 
@@ -443,7 +442,7 @@ fn what_cannot_be_read_is_refused_in_the_form_that_the_client_reads() {
         for grpc in [false, true] {
             let content_type = if grpc { "application/grpc+proto" } else { "application/json" };
             let headers = request(path, &[("content-type", content_type)]);
-            let decided = pipeline.decide(&headers, &FakeEnvironment::default());
+            let decided = pipeline.decide(&headers, &SimulatedHost::default());
             let Action::Respond(reply) = decided.action else { panic!("an answer") };
             assert_eq!((reply.status, reply.details.as_str()), (status, reason));
             assert_eq!(reply.grpc_status, grpc.then_some(grpc_status));

@@ -15,7 +15,7 @@
 //! configured at the same time.
 
 use crate::guess::Versions;
-use sluice_core::environment::{Environment, SharedError, UnixTime};
+use sluice_core::decision::environment::{Environment, SharedError, UnixTime};
 
 /// The slots of one block.
 pub(crate) const BLOCK: u32 = 256;

@@ -1,10 +1,10 @@
 //! The fields that tell a client where it stands: `RateLimit-Policy`, `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11; structured
 //! fields, RFC 9651) and `Retry-After` (RFC 9110 §10.2.3).
 
-use sluice_core::header::{HeaderName, HeaderValue};
-use sluice_core::name::Name;
-use sluice_core::scalar::Rate;
-use sluice_core::verdict::{LocalReply, Mutations};
+use sluice_core::decision::verdict::{LocalReply, Mutations};
+use sluice_core::document::name::Name;
+use sluice_core::document::scalar::Rate;
+use sluice_core::http::header::{HeaderName, HeaderValue};
 
 /// The names of the fields.
 #[derive(Debug)]

@@ -4,8 +4,8 @@
 //! arrival time*. Taking units moves it later; a time in the past is a full bucket, so that a bucket nobody uses needs no memory. In
 //! any span of time at most `burst` + rate × span units are taken.
 
-use sluice_core::environment::UnixTime;
-use sluice_core::scalar::Rate;
+use sluice_core::decision::environment::UnixTime;
+use sluice_core::document::scalar::Rate;
 
 /// A limit: how fast a bucket is filled, and how much it holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 
 use crate::slot::TAG_BITS;
 use siphasher::sip128::{Hasher128, SipHasher13};
-use sluice_core::attribute::Attribute;
-use sluice_core::exchange::Exchange;
-use sluice_core::selector::SelectorId;
+use sluice_core::decision::exchange::Exchange;
+use sluice_core::rule::attribute::Attribute;
+use sluice_core::rule::selector::SelectorId;
 use std::hash::Hasher;
 use std::net::{IpAddr, Ipv6Addr};
 

@@ -13,7 +13,7 @@
 //!
 //! How much a worker takes follows what it spends: twice as much after a lease that was used up, half as much after one that ran out.
 
-use sluice_core::environment::UnixTime;
+use sluice_core::decision::environment::UnixTime;
 use std::cell::RefCell;
 
 /// How many keys a worker holds leases for at the same time; of two that fall on one place, the later has it.

@@ -3,12 +3,12 @@
 use crate::fields::{Fields, Standing, seconds};
 use crate::rule::{Left, Look, Refusal, Rule, Why};
 use crate::table::Table;
-use sluice_core::attribute::Attribute;
-use sluice_core::compile::{Position, Stage};
-use sluice_core::environment::{Environment, UnixTime};
-use sluice_core::exchange::Exchange;
-use sluice_core::reason::{ReasonId, Section};
-use sluice_core::verdict::{LocalReply, Mutations, Verdict};
+use sluice_core::decision::compile::{Position, Stage};
+use sluice_core::decision::environment::{Environment, UnixTime};
+use sluice_core::decision::exchange::Exchange;
+use sluice_core::decision::reason::{ReasonId, Section};
+use sluice_core::decision::verdict::{LocalReply, Mutations, Verdict};
+use sluice_core::rule::attribute::Attribute;
 use std::cell::RefCell;
 
 /// The rules of `rateLimit` that are asked at the same time: before authentication those that need no identity, after authorization

@@ -6,13 +6,13 @@ use crate::key::{Bucket, Key, Missing, MissingValues};
 use crate::lease::{Lease, Leases, Terms};
 use crate::slot::{Slot, Standing, Used};
 use crate::table::{Conflict, Table, Version};
-use sluice_core::attribute::Attribute;
-use sluice_core::environment::{Environment, UnixTime};
-use sluice_core::exchange::Exchange;
-use sluice_core::name::Name;
-use sluice_core::reason::ReasonId;
-use sluice_core::selector::SelectorId;
-use sluice_core::when::CompiledWhen;
+use sluice_core::decision::environment::{Environment, UnixTime};
+use sluice_core::decision::exchange::Exchange;
+use sluice_core::decision::reason::ReasonId;
+use sluice_core::document::name::Name;
+use sluice_core::rule::attribute::Attribute;
+use sluice_core::rule::selector::SelectorId;
+use sluice_core::rule::when::CompiledWhen;
 use std::cell::RefCell;
 
 /// How often a slot is tried to be changed before the rule's `onContention` decides. Each failure means that another worker has just

@@ -6,7 +6,7 @@
 //! sending with many keys until his own bucket is forgotten; and to have a stranger limited early, somebody would have to keep every
 //! bucket of the stranger's slot, which he can't know, as good as empty.
 
-use sluice_core::environment::UnixTime;
+use sluice_core::decision::environment::UnixTime;
 
 /// How many buckets a slot has room for.
 pub(crate) const WAYS: usize = 8;

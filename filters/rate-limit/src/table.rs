@@ -4,7 +4,7 @@
 use crate::directory::{self, BLOCK, Claim, Directory, Tenancy, Unavailable};
 use crate::guess::{Guesses, Versions};
 use crate::slot::Slot;
-use sluice_core::environment::{Environment, SharedError, UnixTime};
+use sluice_core::decision::environment::{Environment, SharedError, UnixTime};
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt::Write;

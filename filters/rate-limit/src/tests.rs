@@ -1,9 +1,9 @@
 use crate::RateLimitSection;
 use serde_json::{Value, json};
-use sluice_core::compile::Compiler;
-use sluice_core::environment::{Environment, UnixTime};
-use sluice_core::fake::{FakeEnvironment, FakeRequest, Played, Stand};
-use sluice_core::identity::Identity;
+use sluice_core::caller::identity::Identity;
+use sluice_core::decision::compile::Compiler;
+use sluice_core::decision::environment::{Environment, UnixTime};
+use sluice_core::simulation::{Played, SimulatedHost, SimulatedRequest, Stand};
 use std::time::Duration;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -28,7 +28,7 @@ fn problems(rule: Value) -> String {
 }
 
 /// How many of `count` requests pass.
-fn passing(stand: &Stand, request: &FakeRequest, environment: &FakeEnvironment, count: usize) -> usize {
+fn passing(stand: &Stand, request: &SimulatedRequest, environment: &SimulatedHost, count: usize) -> usize {
     (0..count).filter(|_| stand.play(request, environment).status().is_none()).count()
 }
 
@@ -46,20 +46,20 @@ fn consumer(name: &str, plan: &str) -> Identity {
     }
 }
 
-fn from(address: &str) -> FakeEnvironment {
-    FakeEnvironment::default().with_peer_address(address)
+fn from(address: &str) -> SimulatedHost {
+    SimulatedHost::default().with_peer_address(address)
 }
 
 /// The same connection from elsewhere: the shared memory is that of `environment`.
-fn worker(environment: &FakeEnvironment, address: &str) -> FakeEnvironment {
+fn worker(environment: &SimulatedHost, address: &str) -> SimulatedHost {
     environment.another_worker().with_peer_address(address)
 }
 
 #[test]
 fn the_burst_passes_then_the_rate_and_each_key_has_its_own() {
     let stand = rules(json!([{ "name": "a", "key": ["header.x-tenant"], "limit": "10/s", "burst": 3 }]));
-    let environment = FakeEnvironment::default();
-    let tenant = |name: &str| FakeRequest::get("/").header("x-tenant", name);
+    let environment = SimulatedHost::default();
+    let tenant = |name: &str| SimulatedRequest::get("/").header("x-tenant", name);
     assert_eq!(passing(&stand, &tenant("one"), &environment, 5), 3);
     assert_eq!(passing(&stand, &tenant("two"), &environment, 5), 3);
     environment.advance(Duration::from_millis(100));
@@ -71,16 +71,16 @@ fn the_burst_passes_then_the_rate_and_each_key_has_its_own() {
 #[test]
 fn the_burst_is_the_limits_count_by_default_and_no_key_is_one_bucket() {
     let stand = rules(json!([{ "name": "a", "limit": "4/min" }]));
-    let environment = FakeEnvironment::default();
-    assert_eq!(passing(&stand, &FakeRequest::get("/a"), &environment, 3), 3);
-    assert_eq!(passing(&stand, &FakeRequest::get("/b"), &environment, 3), 1);
+    let environment = SimulatedHost::default();
+    assert_eq!(passing(&stand, &SimulatedRequest::get("/a"), &environment, 3), 3);
+    assert_eq!(passing(&stand, &SimulatedRequest::get("/b"), &environment, 3), 1);
 }
 
 #[test]
 fn a_refused_client_is_told_when_to_come_back() {
     let stand = rules(json!([{ "name": "per-key", "limit": "6/min", "burst": 2 }]));
-    let environment = FakeEnvironment::default();
-    let play = || stand.play(&FakeRequest::get("/"), &environment);
+    let environment = SimulatedHost::default();
+    let play = || stand.play(&SimulatedRequest::get("/"), &environment);
     let first = play();
     assert_eq!(
         response_header(&first, "ratelimit-policy").as_deref(),
@@ -110,10 +110,10 @@ fn a_refused_client_is_told_when_to_come_back() {
 #[test]
 fn headers_may_be_left_out_but_for_retry_after() {
     let stand = section(json!({ "headers": false, "rules": [{ "name": "a", "limit": "1/s" }] }));
-    let environment = FakeEnvironment::default();
-    let passed = stand.play(&FakeRequest::get("/"), &environment);
+    let environment = SimulatedHost::default();
+    let passed = stand.play(&SimulatedRequest::get("/"), &environment);
     assert_eq!((passed.status(), passed.mutations.response_headers()), (None, &[][..]));
-    let refused = stand.play(&FakeRequest::get("/"), &environment);
+    let refused = stand.play(&SimulatedRequest::get("/"), &environment);
     assert_eq!(refused.reply_header("retry-after").as_deref(), Some("1"));
     assert_eq!((refused.reply_header("ratelimit"), refused.reply_header("ratelimit-policy")), (None, None));
 }
@@ -124,11 +124,17 @@ fn a_rule_counts_only_what_it_is_about() {
         { "name": "a", "match": { "paths": "/a" }, "limit": "1/h" },
         { "name": "b", "when": { "consumers": "acme" }, "limit": "2/h" },
     ]));
-    let environment = FakeEnvironment::default();
-    assert_eq!(passing(&stand, &FakeRequest::get("/x"), &environment, 9), 9);
-    assert_eq!(passing(&stand, &FakeRequest::get("/a"), &environment, 9), 1);
-    assert_eq!(passing(&stand, &FakeRequest::get("/x").identity(consumer("acme", "")), &environment, 9), 2);
-    assert_eq!(passing(&stand, &FakeRequest::get("/x").identity(consumer("other", "")), &environment, 9), 9);
+    let environment = SimulatedHost::default();
+    assert_eq!(passing(&stand, &SimulatedRequest::get("/x"), &environment, 9), 9);
+    assert_eq!(passing(&stand, &SimulatedRequest::get("/a"), &environment, 9), 1);
+    assert_eq!(
+        passing(&stand, &SimulatedRequest::get("/x").identity(consumer("acme", "")), &environment, 9),
+        2
+    );
+    assert_eq!(
+        passing(&stand, &SimulatedRequest::get("/x").identity(consumer("other", "")), &environment, 9),
+        9
+    );
 }
 
 #[test]
@@ -139,12 +145,16 @@ fn what_one_rule_refuses_takes_nothing_from_another() {
             _ => json!({ "name": "each", "key": "header.x-tenant", "limit": "2/h" }),
         };
         let stand = rules(json!([rule(order[0]), rule(order[1])]));
-        let environment = FakeEnvironment::default();
+        let environment = SimulatedHost::default();
         // A flood of one tenant leaves the others what all have together.
-        assert_eq!(passing(&stand, &FakeRequest::get("/").header("x-tenant", "flood"), &environment, 100), 2);
+        assert_eq!(
+            passing(&stand, &SimulatedRequest::get("/").header("x-tenant", "flood"), &environment, 100),
+            2
+        );
         let mut others = 0;
         for tenant in ["a", "b", "c", "d", "e"] {
-            others += passing(&stand, &FakeRequest::get("/").header("x-tenant", tenant), &environment, 9);
+            others +=
+                passing(&stand, &SimulatedRequest::get("/").header("x-tenant", tenant), &environment, 9);
         }
         assert_eq!(others, 8, "{order:?}");
     }
@@ -157,8 +167,8 @@ fn the_tightest_rule_is_told_and_of_refusals_the_longest() {
         { "name": "minute", "limit": "6/min" },
         { "name": "watched", "limit": "1/h", "shadow": true },
     ]));
-    let environment = FakeEnvironment::default();
-    let play = || stand.play(&FakeRequest::get("/"), &environment);
+    let environment = SimulatedHost::default();
+    let play = || stand.play(&SimulatedRequest::get("/"), &environment);
     assert_eq!(response_header(&play(), "ratelimit").as_deref(), Some(r#""second";r=1;t=1"#));
     for seconds in [1, 1, 1] {
         environment.advance(Duration::from_secs(seconds));
@@ -183,7 +193,7 @@ fn limits_that_need_an_identity_are_asked_after_it_is_known_and_both_are_told() 
         { "name": "consumer", "key": ["identity.consumer"], "limit": "3/h" },
     ]));
     let environment = from("192.0.2.1");
-    let request = FakeRequest::get("/").identity(consumer("acme", ""));
+    let request = SimulatedRequest::get("/").identity(consumer("acme", ""));
     let played = stand.play(&request, &environment);
     assert_eq!(
         response_header(&played, "ratelimit").as_deref(),
@@ -194,7 +204,7 @@ fn limits_that_need_an_identity_are_asked_after_it_is_known_and_both_are_told() 
         Some(r#""address";q=9;w=3600, "consumer";q=3;w=3600"#)
     );
     assert_eq!(passing(&stand, &request, &environment, 9), 2);
-    let other = FakeRequest::get("/").identity(consumer("globex", ""));
+    let other = SimulatedRequest::get("/").identity(consumer("globex", ""));
     let played = stand.play(&other, &environment);
     assert_eq!(
         played.decisions,
@@ -209,7 +219,7 @@ fn by_gives_other_limits_to_some_and_what_they_took_stays_taken() {
         "name": "a", "key": ["identity.consumer"], "limit": "1/h",
         "by": { "identity.attributes.plan": { "gold": "5/h", "silver": { "limit": "10/h", "burst": 3 } } },
     }]));
-    let environment = FakeEnvironment::default();
+    let environment = SimulatedHost::default();
     for (name, plan, expected) in [
         ("a", "gold", 5),
         ("b", "silver", 3),
@@ -220,7 +230,7 @@ fn by_gives_other_limits_to_some_and_what_they_took_stays_taken() {
         ("c", "gold", 2),
         ("c", "free", 0),
     ] {
-        let request = FakeRequest::get("/").identity(consumer(name, plan));
+        let request = SimulatedRequest::get("/").identity(consumer(name, plan));
         assert_eq!(passing(&stand, &request, &environment, 9), expected, "{name} {plan}");
     }
 }
@@ -228,7 +238,7 @@ fn by_gives_other_limits_to_some_and_what_they_took_stays_taken() {
 #[test]
 fn keys_of_several_values_are_told_apart_whatever_the_values_are() {
     let stand = rules(json!([{ "name": "a", "key": ["header.x-a", "header.x-b"], "limit": "1/h" }]));
-    let environment = FakeEnvironment::default();
+    let environment = SimulatedHost::default();
     let pairs = [
         (Some("a"), Some("b")),
         (Some("ab"), Some("")),
@@ -239,7 +249,7 @@ fn keys_of_several_values_are_told_apart_whatever_the_values_are() {
         (Some(""), None),
     ];
     for (a, b) in pairs {
-        let mut request = FakeRequest::get("/");
+        let mut request = SimulatedRequest::get("/");
         for (name, value) in [("x-a", a), ("x-b", b)] {
             if let Some(value) = value {
                 request = request.header(name, value);
@@ -257,15 +267,15 @@ fn requests_without_the_key_share_a_bucket_or_are_skipped_or_denied() {
         let stand = rules(
             json!([{ "name": "a", "key": "header.x-t", "limit": "2/h", "onMissingKey": on_missing_key }]),
         );
-        let environment = FakeEnvironment::default();
-        assert_eq!(passing(&stand, &FakeRequest::get("/"), &environment, 9), passes, "{on_missing_key}");
-        let last = stand.play(&FakeRequest::get("/"), &environment);
+        let environment = SimulatedHost::default();
+        assert_eq!(passing(&stand, &SimulatedRequest::get("/"), &environment, 9), passes, "{on_missing_key}");
+        let last = stand.play(&SimulatedRequest::get("/"), &environment);
         let expected = decision.map(|decision| format!("rate_limit.{decision}.rule:a"));
         assert_eq!(last.decisions.first(), expected.as_ref());
         if on_missing_key == "deny" {
             assert_eq!((last.status(), last.reply_header("retry-after")), (Some(403), None));
         }
-        assert_eq!(passing(&stand, &FakeRequest::get("/").header("x-t", "x"), &environment, 9), 2);
+        assert_eq!(passing(&stand, &SimulatedRequest::get("/").header("x-t", "x"), &environment, 9), 2);
     }
 }
 
@@ -286,8 +296,8 @@ fn an_ipv6_client_is_a_network_and_an_ipv4_client_an_address() {
         }
         let stand = rules(json!([rule]));
         let first = from(one);
-        assert_eq!(passing(&stand, &FakeRequest::get("/"), &first, 2), 1);
-        let passes = passing(&stand, &FakeRequest::get("/"), &worker(&first, two), 2);
+        assert_eq!(passing(&stand, &SimulatedRequest::get("/"), &first, 2), 1);
+        let passes = passing(&stand, &SimulatedRequest::get("/"), &worker(&first, two), 2);
         assert_eq!(passes, usize::from(!shared), "{one} {two} /{prefix:?}");
     }
 }
@@ -295,10 +305,10 @@ fn an_ipv6_client_is_a_network_and_an_ipv4_client_an_address() {
 #[test]
 fn dear_requests_take_more() {
     let stand = rules(json!([{ "name": "a", "limit": "10/h", "cost": 4 }]));
-    let environment = FakeEnvironment::default();
-    assert_eq!(passing(&stand, &FakeRequest::get("/"), &environment, 9), 2);
+    let environment = SimulatedHost::default();
+    assert_eq!(passing(&stand, &SimulatedRequest::get("/"), &environment, 9), 2);
     environment.advance(Duration::from_secs(3 * 360));
-    assert_eq!(passing(&stand, &FakeRequest::get("/"), &environment, 9), 1, "2 were left, 3 came back");
+    assert_eq!(passing(&stand, &SimulatedRequest::get("/"), &environment, 9), 1, "2 were left, 3 came back");
 }
 
 #[test]
@@ -308,13 +318,13 @@ fn shadow_counts_and_limits_nobody() {
     shadowed["shadow"] = json!(true);
     for section_json in [json!({ "rules": [shadowed] }), json!({ "shadow": true, "rules": [rule] })] {
         let stand = section(section_json);
-        let environment = FakeEnvironment::default();
-        let first = stand.play(&FakeRequest::get("/"), &environment);
+        let environment = SimulatedHost::default();
+        let first = stand.play(&SimulatedRequest::get("/"), &environment);
         assert_eq!(
             (first.status(), first.decisions.len(), first.mutations.response_headers().len()),
             (None, 0, 0)
         );
-        let second = stand.play(&FakeRequest::get("/"), &environment);
+        let second = stand.play(&SimulatedRequest::get("/"), &environment);
         assert_eq!(
             (second.status(), second.decisions),
             (None, vec!["rate_limit.exceeded.rule:a".to_owned()])
@@ -325,8 +335,8 @@ fn shadow_counts_and_limits_nobody() {
 #[test]
 fn a_refused_key_is_refused_again_without_asking_the_host() {
     let stand = rules(json!([{ "name": "a", "key": "header.x-t", "limit": "1/s" }]));
-    let environment = FakeEnvironment::default();
-    let request = FakeRequest::get("/").header("x-t", "a");
+    let environment = SimulatedHost::default();
+    let request = SimulatedRequest::get("/").header("x-t", "a");
     assert_eq!(passing(&stand, &request, &environment, 2), 1);
     let before = environment.shared_calls();
     assert_eq!(passing(&stand, &request, &environment, 100), 0);
@@ -339,8 +349,8 @@ fn a_refused_key_is_refused_again_without_asking_the_host() {
 fn a_clock_that_is_set_back_locks_nobody_out() {
     for key in [json!("header.x-t"), json!("request.method")] {
         let stand = rules(json!([{ "name": "a", "key": key, "limit": "1/s", "burst": 3, "slots": 1 }]));
-        let environment = FakeEnvironment::default();
-        let tenant = |name: &str| FakeRequest::get("/").header("x-t", name);
+        let environment = SimulatedHost::default();
+        let tenant = |name: &str| SimulatedRequest::get("/").header("x-t", name);
         for name in ["a", "b", "c", "d", "e", "f", "g", "h"] {
             passing(&stand, &tenant(name), &environment, 9);
         }
@@ -356,9 +366,9 @@ fn a_clock_that_is_set_back_locks_nobody_out() {
 #[test]
 fn memory_is_bounded_by_the_slots_whatever_clients_send() {
     let stand = rules(json!([{ "name": "a", "key": "header.x-t", "limit": "1/h", "slots": 8 }]));
-    let environment = FakeEnvironment::default();
+    let environment = SimulatedHost::default();
     for tenant in 0..1_000 {
-        stand.play(&FakeRequest::get("/").header("x-t", tenant.to_string()), &environment);
+        stand.play(&SimulatedRequest::get("/").header("x-t", tenant.to_string()), &environment);
     }
     let sizes = environment.shared_sizes();
     // And the directory.
@@ -370,11 +380,11 @@ fn memory_is_bounded_by_the_slots_whatever_clients_send() {
 fn crowded_slots_never_let_more_through_than_their_buckets_hold() {
     // 64 tenants in one slot of 8: together they get what 8 buckets hold, and who is refused for a stranger's sake is counted apart.
     let stand = rules(json!([{ "name": "a", "key": "header.x-t", "limit": "5/h", "slots": 1 }]));
-    let environment = FakeEnvironment::default();
+    let environment = SimulatedHost::default();
     let (mut passed, mut crowded) = (0, 0);
     for round in 0..20 {
         for tenant in 0..64 {
-            let request = FakeRequest::get("/").header("x-t", tenant.to_string());
+            let request = SimulatedRequest::get("/").header("x-t", tenant.to_string());
             let played = stand.play(&request, &environment);
             passed += usize::from(played.status().is_none());
             crowded +=
@@ -393,7 +403,7 @@ fn an_update_keeps_what_was_taken_whatever_it_changes_but_the_rule_and_its_key()
         rule.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
         rules(json!([{ "name": "other", "match": { "paths": "/other" }, "limit": "100/h" }, rule]))
     };
-    let request = FakeRequest::get("/").header("x-t", "a").header("x-plan", "gold");
+    let request = SimulatedRequest::get("/").header("x-t", "a").header("x-plan", "gold");
     for (change, left) in [
         (json!({}), 0),
         (json!({ "limit": "7/day" }), 2),
@@ -411,7 +421,7 @@ fn an_update_keeps_what_was_taken_whatever_it_changes_but_the_rule_and_its_key()
         (json!({ "key": ["header.x-t", "header.x-u"] }), 5),
         (json!({ "slots": 8 }), 5),
     ] {
-        let environment = FakeEnvironment::default();
+        let environment = SimulatedHost::default();
         let (before, after) = (rule(json!({})), rule(change.clone()));
         before.start(&environment);
         assert_eq!(passing(&before, &request, &environment, 9), 5);
@@ -423,8 +433,8 @@ fn an_update_keeps_what_was_taken_whatever_it_changes_but_the_rule_and_its_key()
 
 #[test]
 fn a_limit_that_is_lowered_and_raised_again_gives_nothing_back() {
-    let environment = FakeEnvironment::default();
-    let request = FakeRequest::get("/").header("x-t", "a");
+    let environment = SimulatedHost::default();
+    let request = SimulatedRequest::get("/").header("x-t", "a");
     let pass = |limit: &str| {
         let stand = rules(json!([{ "name": "a", "key": "header.x-t", "limit": limit }]));
         stand.start(&environment);
@@ -442,9 +452,9 @@ fn whoever_changes_between_plans_takes_from_one_bucket() {
         "name": "a", "key": ["identity.consumer"], "limit": "5/h", "slots": 1,
         "by": { "identity.attributes.plan": { "gold": "1000/h", "silver": "10/s" } },
     }]));
-    let environment = FakeEnvironment::default();
+    let environment = SimulatedHost::default();
     let play = |plan: &str, count| {
-        passing(&stand, &FakeRequest::get("/").identity(consumer("a", plan)), &environment, count)
+        passing(&stand, &SimulatedRequest::get("/").identity(consumer("a", plan)), &environment, count)
     };
     assert_eq!(play("gold", 2_000), 1_000);
     for _ in 0..5 {
@@ -460,9 +470,9 @@ fn a_newcomer_in_a_slot_crowded_by_slower_limits_makes_nobodys_bucket_full() {
         "name": "a", "key": ["identity.consumer"], "limit": "5/h", "slots": 1,
         "by": { "identity.attributes.plan": { "gold": "5/s" } },
     }]));
-    let environment = FakeEnvironment::default();
+    let environment = SimulatedHost::default();
     let play = |name: &str, plan: &str| {
-        passing(&stand, &FakeRequest::get("/").identity(consumer(name, plan)), &environment, 9)
+        passing(&stand, &SimulatedRequest::get("/").identity(consumer(name, plan)), &environment, 9)
     };
     let free = ["a", "b", "c", "d", "e", "f", "g", "h"];
     assert_eq!(free.map(|name| play(name, "free")), [5; 8]);
@@ -474,7 +484,7 @@ fn a_newcomer_in_a_slot_crowded_by_slower_limits_makes_nobodys_bucket_full() {
 
 #[test]
 fn memory_of_rules_that_are_gone_is_used_again() {
-    let environment = FakeEnvironment::default();
+    let environment = SimulatedHost::default();
     let mut serving: Option<Stand> = None;
     let mut sizes = Vec::new();
     for update in 0..50 {
@@ -487,7 +497,7 @@ fn memory_of_rules_that_are_gone_is_used_again() {
             former.end(&environment);
         }
         for tenant in 0..3_000 {
-            next.play(&FakeRequest::get("/").header("x-t", tenant.to_string()), &environment);
+            next.play(&SimulatedRequest::get("/").header("x-t", tenant.to_string()), &environment);
         }
         serving = Some(next);
         environment.advance(Duration::from_secs(3));
@@ -504,10 +514,10 @@ fn memory_of_rules_that_are_gone_is_used_again() {
 
 #[test]
 fn many_workers_and_documents_share_a_rule_and_leave_each_other_what_is_theirs() {
-    let first = FakeEnvironment::default();
-    let request = FakeRequest::get("/").header("x-t", "a");
+    let first = SimulatedHost::default();
+    let request = SimulatedRequest::get("/").header("x-t", "a");
     let rule = |name: &str| json!({ "name": name, "key": "header.x-t", "limit": "5/day" });
-    let workers: Vec<(Stand, FakeEnvironment)> = (0..4)
+    let workers: Vec<(Stand, SimulatedHost)> = (0..4)
         .map(|number| {
             let documents =
                 if number < 2 { json!([rule("a"), rule("b")]) } else { json!([rule("c"), rule("b")]) };

@@ -4,11 +4,11 @@
 //! document; the others are one value, `other`, and no value is one too, `none`. How many counters that can make is known when the
 //! document is compiled, and limited.
 
-use sluice_core::attribute::Attribute;
-use sluice_core::compile::Compiler;
-use sluice_core::exchange::Exchange;
-use sluice_core::problem::FieldPath;
-use sluice_core::selector::SelectorId;
+use sluice_core::decision::compile::Compiler;
+use sluice_core::decision::exchange::Exchange;
+use sluice_core::document::problem::FieldPath;
+use sluice_core::rule::attribute::Attribute;
+use sluice_core::rule::selector::SelectorId;
 use std::collections::HashMap;
 
 /// The values of a request's labels, as one number.

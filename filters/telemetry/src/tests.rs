@@ -6,12 +6,12 @@ mod labels;
 mod trace_context;
 
 use serde_json::json;
-use sluice_core::compile::Compiler;
-use sluice_core::fake::Stand;
-use sluice_core::problem::FieldPath;
+use sluice_core::decision::compile::Compiler;
+use sluice_core::document::problem::FieldPath;
+use sluice_core::simulation::Stand;
 
 fn section(section: serde_json::Value) -> TelemetrySection {
-    sluice_core::decode::from_json(section.to_string().as_bytes())
+    sluice_core::document::decode::from_json(section.to_string().as_bytes())
         .unwrap_or_else(|problem| panic!("{problem}"))
 }
 

@@ -2,14 +2,14 @@
 
 use crate::traceparent::TraceParent;
 use crate::tracestate;
-use sluice_core::compile::{Compiler, Position, Stage};
-use sluice_core::environment::Environment;
-use sluice_core::exchange::Exchange;
-use sluice_core::header::{HeaderName, HeaderValue};
-use sluice_core::header_map::{HeaderMap, Single};
-use sluice_core::reason::{Outcome, ReasonId, Section};
-use sluice_core::scalar::Percentage;
-use sluice_core::verdict::{Mutations, Verdict};
+use sluice_core::decision::compile::{Compiler, Position, Stage};
+use sluice_core::decision::environment::Environment;
+use sluice_core::decision::exchange::Exchange;
+use sluice_core::decision::reason::{Outcome, ReasonId, Section};
+use sluice_core::decision::verdict::{Mutations, Verdict};
+use sluice_core::document::scalar::Percentage;
+use sluice_core::http::header::{HeaderName, HeaderValue};
+use sluice_core::http::header_map::{HeaderMap, Single};
 
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";

@@ -1,6 +1,6 @@
 //! `tracestate` (W3C Trace Context Level 2, §3.3): what tracing systems say about a trace, `vendor=opaque,tenant@vendor=opaque`.
 
-use sluice_core::header_map::HeaderMap;
+use sluice_core::http::header_map::HeaderMap;
 
 /// §3.3.1.1: a list has at most so many members.
 const MOST_MEMBERS: usize = 32;

@@ -1,7 +1,7 @@
 use crate::config::AuthnSection;
 use serde_json::{Value, json};
-use sluice_core::environment::UnixTime;
-use sluice_core::fake::{FakeEnvironment, FakeRequest, Played, Stand};
+use sluice_core::decision::environment::UnixTime;
+use sluice_core::simulation::{Played, SimulatedHost, SimulatedRequest, Stand};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -23,16 +23,16 @@ fn stand(changes: Value) -> Stand {
         .unwrap()
 }
 
-fn at(time: &str) -> FakeEnvironment {
-    FakeEnvironment::default().at(crate::scalar::Timestamp::new(time).unwrap().get())
+fn at(time: &str) -> SimulatedHost {
+    SimulatedHost::default().at(crate::scalar::Timestamp::new(time).unwrap().get())
 }
 
-fn play(request: &FakeRequest) -> Played {
+fn play(request: &SimulatedRequest) -> Played {
     stand(json!({})).play(request, &at("2026-06-01T00:00:00Z"))
 }
 
-fn with_key(key: &str) -> FakeRequest {
-    FakeRequest::get("/partner/orders").header("x-api-key", key)
+fn with_key(key: &str) -> SimulatedRequest {
+    SimulatedRequest::get("/partner/orders").header("x-api-key", key)
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn a_key_that_is_no_good_is_refused_with_a_reason_of_its_own() {
         (with_key(""), 401, "api_key_unknown"),
         (with_key(&long), 401, "api_key_unknown"),
         (with_key("demo-key-acme").header("x-api-key", "demo-key-acme"), 400, "credential_repeated"),
-        (FakeRequest::get("/"), 401, "missing"),
+        (SimulatedRequest::get("/"), 401, "missing"),
     ] {
         let played = play(&request);
         assert_eq!(played.status(), Some(status), "{reason}");
@@ -93,7 +93,7 @@ fn a_key_has_a_beginning_and_an_end() {
             "{time}"
         );
     }
-    let far = FakeEnvironment::default().at(UnixTime::from_seconds(10_000_000_000));
+    let far = SimulatedHost::default().at(UnixTime::from_seconds(10_000_000_000));
     assert_eq!(stand(json!({})).play(&with_key("demo-key-globex"), &far).status(), None, "without an end");
 }
 
@@ -101,19 +101,19 @@ fn a_key_has_a_beginning_and_an_end() {
 fn a_key_may_come_behind_a_scheme_or_in_the_query() {
     let environment = at("2026-06-01T00:00:00Z");
     let by_scheme = stand(json!({ "from": { "header": "authorization", "scheme": "ApiKey" } }));
-    let request = FakeRequest::get("/").header("authorization", "apikey demo-key-acme");
+    let request = SimulatedRequest::get("/").header("authorization", "apikey demo-key-acme");
     let played = by_scheme.play(&request, &environment);
     assert_eq!((played.status(), played.request_header("authorization")), (None, Some(None)));
     let forward = json!({ "key": "keep" });
     let by_query = stand(json!({ "from": { "query": "key" }, "forward": forward }));
-    assert_eq!(by_query.play(&FakeRequest::get("/?key=demo-key-acme"), &environment).status(), None);
+    assert_eq!(by_query.play(&SimulatedRequest::get("/?key=demo-key-acme"), &environment).status(), None);
 }
 
 #[cfg(not(target_arch = "wasm32"))]
 proptest::proptest! {
     #[test]
     fn no_other_bytes_are_a_key(key in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..100)) {
-        let request = FakeRequest::get("/").header("x-api-key", &key);
+        let request = SimulatedRequest::get("/").header("x-api-key", &key);
         proptest::prop_assert_eq!(play(&request).status(), Some(401));
     }
 }

@@ -6,12 +6,12 @@ use crate::forward;
 use crate::forwarded_fact::{self, Separator};
 use crate::policy::Accepted;
 use crate::scalar::{KeyFact, Sha256Digest};
-use sluice_core::compile::Compiler;
-use sluice_core::environment::UnixTime;
-use sluice_core::header::{HeaderName, HeaderValue};
-use sluice_core::identity::Identity;
-use sluice_core::name::Name;
-use sluice_core::problem::{FieldPath, Problems};
+use sluice_core::caller::identity::Identity;
+use sluice_core::decision::compile::Compiler;
+use sluice_core::decision::environment::UnixTime;
+use sluice_core::document::name::Name;
+use sluice_core::document::problem::{FieldPath, Problems};
+use sluice_core::http::header::{HeaderName, HeaderValue};
 use std::collections::HashMap;
 use std::rc::Rc;
 

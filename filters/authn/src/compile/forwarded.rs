@@ -1,8 +1,8 @@
 use crate::config::ForwardedConfig;
 use crate::forward;
 use crate::forwarded::ForwardedProvider;
-use sluice_core::header::HeaderName;
-use sluice_core::problem::{FieldPath, Problems};
+use sluice_core::document::problem::{FieldPath, Problems};
+use sluice_core::http::header::HeaderName;
 
 /// All headers of a forwarded identity.
 pub(super) fn headers(config: &ForwardedConfig) -> impl Iterator<Item = &HeaderName> {

@@ -10,11 +10,11 @@ use crate::jws;
 use crate::jwt::{ClaimMapping, JwtProvider};
 use crate::key::VerificationKey;
 use crate::key_set::KeySet;
-use sluice_core::header::HeaderName;
-use sluice_core::identity::ClaimPath;
-use sluice_core::list::OneOrMany;
-use sluice_core::problem::{FieldPath, Problems};
-use sluice_core::variable::Variables;
+use sluice_core::caller::identity::ClaimPath;
+use sluice_core::document::list::OneOrMany;
+use sluice_core::document::problem::{FieldPath, Problems};
+use sluice_core::document::variable::Variables;
+use sluice_core::http::header::HeaderName;
 
 /// Where the document does not say, in nanoseconds.
 const CLOCK_SKEW: u64 = 60_000_000_000;

@@ -1,9 +1,9 @@
 use crate::config::AuthnSection;
 use crate::test_tokens::{ISSUER, jwk, provider};
 use serde_json::{Value, json};
-use sluice_core::compile::{Compiler, PolicySection};
-use sluice_core::fake::Stand;
-use sluice_core::problem::FieldPath;
+use sluice_core::decision::compile::{Compiler, PolicySection};
+use sluice_core::document::problem::FieldPath;
+use sluice_core::simulation::Stand;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -388,8 +388,10 @@ fn reasons_in_shadow_are_registered_only_where_something_is_in_shadow() {
         let section: AuthnSection = serde_json::from_value(section).unwrap();
         let mut compiler = Compiler::default();
         section.compile(&FieldPath::root(), &mut compiler);
-        let shadow =
-            compiler.reasons.iter().any(|reason| reason.outcome == sluice_core::reason::Outcome::Shadow);
+        let shadow = compiler
+            .reasons
+            .iter()
+            .any(|reason| reason.outcome == sluice_core::decision::reason::Outcome::Shadow);
         assert_eq!(shadow, expected);
     }
 }
@@ -423,7 +425,7 @@ fn what_may_not_be_meant_is_a_warning() {
             "",
         ),
     ] {
-        let now = sluice_core::environment::UnixTime::from_nanos(1_800_000_000_000_000_000);
+        let now = sluice_core::decision::environment::UnixTime::from_nanos(1_800_000_000_000_000_000);
         let compiler = Compiler { now: Some(now), ..Compiler::default() };
         let (_, problems) =
             Stand::despite_problems::<AuthnSection>("authn", section.clone(), compiler).unwrap();

@@ -1,6 +1,6 @@
 use super::*;
 use serde_json::{Value, json};
-use sluice_core::header_map::HeaderMap;
+use sluice_core::http::header_map::HeaderMap;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 

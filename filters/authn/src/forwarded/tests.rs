@@ -1,12 +1,12 @@
 use crate::config::AuthnSection;
 use serde_json::json;
-use sluice_core::fake::{FakeEnvironment, FakeRequest, Played, Stand};
+use sluice_core::simulation::{Played, SimulatedHost, SimulatedRequest, Stand};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
 const EDGE: &str = "spiffe://example.com/ns/shop/sa/edge";
 
-fn play(request: &FakeRequest, peer: Option<&str>) -> Played {
+fn play(request: &SimulatedRequest, peer: Option<&str>) -> Played {
     let section = json!({
         "providers": [{ "name": "edge", "forwarded": {
             "peers": [EDGE], "principal": "x-user", "consumer": "x-consumer", "roles": "x-roles", "scopes": "x-scopes",
@@ -16,14 +16,14 @@ fn play(request: &FakeRequest, peer: Option<&str>) -> Played {
     });
     let stand = Stand::new::<AuthnSection>("authn", section).unwrap();
     let environment = match peer {
-        Some(peer) => FakeEnvironment::default().with_peer_identity(peer),
-        None => FakeEnvironment::default(),
+        Some(peer) => SimulatedHost::default().with_peer_identity(peer),
+        None => SimulatedHost::default(),
     };
     stand.play(request, &environment)
 }
 
-fn request() -> FakeRequest {
-    FakeRequest::get("/orders")
+fn request() -> SimulatedRequest {
+    SimulatedRequest::get("/orders")
         .header("x-user", "alice")
         .header("x-consumer", "acme")
         .header("x-roles", "clerk, admin,")
@@ -72,9 +72,10 @@ fn other_spellings_of_its_headers_are_removed_even_from_a_trusted_proxy() {
 
 #[test]
 fn a_trusted_proxy_that_names_nobody_forwards_nobody() {
-    for request in
-        [FakeRequest::get("/"), FakeRequest::get("/").header("x-user", "").header("x-roles", "admin")]
-    {
+    for request in [
+        SimulatedRequest::get("/"),
+        SimulatedRequest::get("/").header("x-user", "").header("x-roles", "admin"),
+    ] {
         let played = play(&request, Some(EDGE));
         assert!(played.identity.is_none());
         assert_eq!(played.decisions, ["authn.ok.anonymous"]);
@@ -86,7 +87,7 @@ fn what_has_no_single_reading_is_refused() {
     for request in [
         request().header("x-user", "bob"),
         request().header("x-consumer", "globex"),
-        FakeRequest::get("/").header("x-user", [0xff]),
+        SimulatedRequest::get("/").header("x-user", [0xff]),
         request().header("x-roles", [0xff]),
         // Scopes may hold commas: two lines are no list.
         request().header("x-scopes", "more"),
@@ -102,7 +103,8 @@ fn what_has_no_single_reading_is_refused() {
 
 #[test]
 fn only_blanks_and_tabs_around_roles_are_no_part_of_them() {
-    let request = FakeRequest::get("/").header("x-user", "a").header("x-roles", "\u{a0}b\u{a0} ,\t c d,");
+    let request =
+        SimulatedRequest::get("/").header("x-user", "a").header("x-roles", "\u{a0}b\u{a0} ,\t c d,");
     assert_eq!(play(&request, Some(EDGE)).identity.unwrap().roles, ["\u{a0}b\u{a0}", "c d"]);
 }
 
@@ -112,9 +114,9 @@ fn who_proved_it_must_be_told_where_the_document_asks() {
         "peers": [EDGE], "principal": "x-user", "provider": "x-user-provider"
     } }] });
     let stand = Stand::new::<AuthnSection>("authn", section).unwrap();
-    let environment = FakeEnvironment::default().with_peer_identity(EDGE);
+    let environment = SimulatedHost::default().with_peer_identity(EDGE);
     let play = |told: &[&str]| {
-        let request = FakeRequest::get("/").header("x-user", "alice");
+        let request = SimulatedRequest::get("/").header("x-user", "alice");
         let request = told.iter().fold(request, |request, told| request.header("x-user-provider", *told));
         stand.play(&request, &environment)
     };
@@ -127,7 +129,7 @@ fn who_proved_it_must_be_told_where_the_document_asks() {
 #[test]
 fn roles_may_stand_on_several_lines() {
     let played = play(
-        &FakeRequest::get("/").header("x-user", "a").header("x-roles", "b").header("x-roles", "c"),
+        &SimulatedRequest::get("/").header("x-user", "a").header("x-roles", "b").header("x-roles", "c"),
         Some(EDGE),
     );
     assert_eq!(played.identity.unwrap().roles, ["b", "c"]);

@@ -2,7 +2,7 @@ use super::*;
 use crate::config::AuthnSection;
 use crate::test_tokens::{provider, token};
 use serde_json::json;
-use sluice_core::fake::{FakeEnvironment, FakeRequest, Stand};
+use sluice_core::simulation::{SimulatedHost, SimulatedRequest, Stand};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -76,17 +76,17 @@ fn sidecar() -> Stand {
 /// identities.
 fn both(edge: &Stand, sidecar: &Stand, claims: Value) -> Result<(Identity, Identity), String> {
     let token = token(crate::algorithm::Algorithm::Hs256, claims);
-    let request = FakeRequest::get("/").header("authorization", format!("Bearer {token}"));
-    let played = edge.play(&request, &FakeEnvironment::default());
+    let request = SimulatedRequest::get("/").header("authorization", format!("Bearer {token}"));
+    let played = edge.play(&request, &SimulatedHost::default());
     let Some(there) = played.identity.clone() else { return Err(played.decisions.join(" ")) };
     let request = ["x-user", "x-consumer", "x-roles", "x-scopes", "x-user-provider"].into_iter().fold(
-        FakeRequest::get("/"),
+        SimulatedRequest::get("/"),
         |request, name| match played.request_header(name) {
             Some(Some(value)) => request.header(name, value),
             Some(None) | None => request,
         },
     );
-    let played = sidecar.play(&request, &FakeEnvironment::default().with_peer_identity(EDGE));
+    let played = sidecar.play(&request, &SimulatedHost::default().with_peer_identity(EDGE));
     let here = played.identity.unwrap_or_else(|| panic!("the sidecar refuses: {:?}", played.decisions));
     Ok((Identity::clone(&there), Identity::clone(&here)))
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::test_tokens::jwk;
 use serde_json::{Value, json};
-use sluice_core::variable::of_this_process;
+use sluice_core::document::variable::of_this_process;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -155,7 +155,7 @@ fn a_secret_may_be_in_a_variable_of_the_environment() {
     let message = b"header.payload";
     let tag = jwt_simple::prelude::HS256Key::from_bytes(&decode("k", jwk("secret")["k"].as_str()).unwrap());
     let tag = jwt_simple::prelude::MACLike::authentication_tag(&tag, message);
-    let environment = sluice_core::fake::FakeEnvironment::default();
+    let environment = sluice_core::simulation::SimulatedHost::default();
     for key in [in_document, named("GOOD").unwrap()] {
         assert!(key.material.verifies(Algorithm::Hs256, message, &tag, &environment));
     }

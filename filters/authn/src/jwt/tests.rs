@@ -2,7 +2,7 @@ use crate::algorithm::Algorithm;
 use crate::config::AuthnSection;
 use crate::test_tokens::{ISSUER, NOW, claims, encode, jwk, kid, provider, token, token_of};
 use serde_json::{Value, json};
-use sluice_core::fake::{FakeEnvironment, FakeRequest, Played, Stand};
+use sluice_core::simulation::{Played, SimulatedHost, SimulatedRequest, Stand};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -12,12 +12,12 @@ fn stand(changes: Value) -> Stand {
     Stand::new::<AuthnSection>("authn", section).unwrap()
 }
 
-fn bearer(token: &str) -> FakeRequest {
-    FakeRequest::get("/orders").header("authorization", format!("Bearer {token}"))
+fn bearer(token: &str) -> SimulatedRequest {
+    SimulatedRequest::get("/orders").header("authorization", format!("Bearer {token}"))
 }
 
 fn play(stand: &Stand, token: &str) -> Played {
-    stand.play(&bearer(token), &FakeEnvironment::default())
+    stand.play(&bearer(token), &SimulatedHost::default())
 }
 
 /// The reason without its section; `ok` for a token that is accepted.
@@ -245,7 +245,7 @@ fn claims_are_forwarded_and_what_a_client_sent_in_their_place_is_not() {
     );
     let token = token(Algorithm::EdDsa, json!({ "groups": ["a", "b"] }));
     let request = bearer(&token).header("x-user", "admin").header("x_user", "admin").header("x-tier", "gold");
-    let played = stand.play(&request, &FakeEnvironment::default());
+    let played = stand.play(&request, &SimulatedHost::default());
     let set = |value: &str| Some(Some(value.to_owned()));
     assert_eq!(played.request_header("x-user"), set("alice"));
     assert_eq!(played.request_header("x-groups"), set("a,b"));
@@ -276,14 +276,18 @@ fn tokens_are_read_from_where_the_provider_says() {
         json!({ "from": [{ "cookie": "session" }, { "query": "access_token" }], "forward": { "token": "keep" } }),
     );
     let token = token(Algorithm::EdDsa, json!({}));
-    let environment = FakeEnvironment::default();
+    let environment = SimulatedHost::default();
     for (request, expected) in [
-        (FakeRequest::get("/").header("cookie", format!("a=b; session={token}")), "ok"),
-        (FakeRequest::get(&format!("/?access_token={token}")), "ok"),
+        (SimulatedRequest::get("/").header("cookie", format!("a=b; session={token}")), "ok"),
+        (SimulatedRequest::get(&format!("/?access_token={token}")), "ok"),
         (bearer(&token), "missing"),
-        (FakeRequest::get(&format!("/?access_token={token}&access_token={token}")), "credential_repeated"),
         (
-            FakeRequest::get(&format!("/?access_token={token}")).header("cookie", format!("session={token}")),
+            SimulatedRequest::get(&format!("/?access_token={token}&access_token={token}")),
+            "credential_repeated",
+        ),
+        (
+            SimulatedRequest::get(&format!("/?access_token={token}"))
+                .header("cookie", format!("session={token}")),
             "credential_repeated",
         ),
     ] {
@@ -295,7 +299,7 @@ fn tokens_are_read_from_where_the_provider_says() {
 fn the_same_header_twice_is_a_bad_request() {
     let token = token(Algorithm::EdDsa, json!({}));
     let request = bearer(&token).header("authorization", format!("Bearer {token}"));
-    let played = stand(json!({})).play(&request, &FakeEnvironment::default());
+    let played = stand(json!({})).play(&request, &SimulatedHost::default());
     assert_eq!((reason(&played), played.status()), ("credential_repeated", Some(400)));
     let challenge = played.reply_header("www-authenticate").unwrap();
     assert!(challenge.contains("error=\"invalid_request\""), "{challenge}");
@@ -305,11 +309,11 @@ fn the_same_header_twice_is_a_bad_request() {
 fn a_client_without_a_token_is_told_what_to_show_and_no_error() {
     let stand = stand(json!({}));
     for request in [
-        FakeRequest::get("/"),
-        FakeRequest::get("/").header("authorization", "Basic YTpi"),
-        FakeRequest::get("/").header("authorization", "Bearertoken"),
+        SimulatedRequest::get("/"),
+        SimulatedRequest::get("/").header("authorization", "Basic YTpi"),
+        SimulatedRequest::get("/").header("authorization", "Bearertoken"),
     ] {
-        let played = stand.play(&request, &FakeEnvironment::default());
+        let played = stand.play(&request, &SimulatedHost::default());
         assert_eq!((reason(&played), played.status()), ("missing", Some(401)));
         assert_eq!(played.reply_header("www-authenticate").as_deref(), Some("Bearer realm=\"sluice\""));
     }
@@ -357,8 +361,8 @@ mod properties {
     proptest! {
         #[test]
         fn no_bytes_of_a_header_make_it_panic_or_are_accepted(value in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let request = FakeRequest::get("/").header("authorization", [b"Bearer ".as_slice(), &value].concat());
-            let played = stand(json!({})).play(&request, &FakeEnvironment::default());
+            let request = SimulatedRequest::get("/").header("authorization", [b"Bearer ".as_slice(), &value].concat());
+            let played = stand(json!({})).play(&request, &SimulatedHost::default());
             prop_assert_eq!(played.status(), Some(401));
         }
 

@@ -2,7 +2,7 @@ use super::*;
 use crate::jwk::{Imported, Jwk};
 use crate::test_tokens::{decode, jwk, kid, sign};
 use serde_json::{Value, json};
-use sluice_core::fake::FakeEnvironment;
+use sluice_core::simulation::SimulatedHost;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -12,14 +12,14 @@ fn every_algorithm() -> AlgorithmSet {
 
 fn key(jwk: Value) -> KeyMaterial {
     let jwk: Jwk = serde_json::from_value(jwk).unwrap();
-    match jwk.import(every_algorithm(), sluice_core::variable::of_this_process).unwrap() {
+    match jwk.import(every_algorithm(), sluice_core::document::variable::of_this_process).unwrap() {
         Imported::Key(key) => key.material,
         Imported::Unusable(problem) => panic!("{problem:?}"),
     }
 }
 
 fn verifies(key: &KeyMaterial, algorithm: Algorithm, message: &str, signature: &str) -> bool {
-    key.verifies(algorithm, message.as_bytes(), &decode(signature), &FakeEnvironment::default())
+    key.verifies(algorithm, message.as_bytes(), &decode(signature), &SimulatedHost::default())
 }
 
 /// The signing inputs of RFC 7515 §A.1 to §A.3, and the signatures there.
@@ -96,7 +96,7 @@ fn the_signatures_of_rfc_7520_are_verified() {
 
 #[test]
 fn every_algorithm_verifies_its_own_signatures_and_no_other() {
-    let environment = FakeEnvironment::default();
+    let environment = SimulatedHost::default();
     for signed_with in Algorithm::all() {
         let signature = sign(signed_with, b"message");
         for kid in ["rsa", "p256", "p384", "ed", "secret"] {
@@ -112,7 +112,7 @@ fn every_algorithm_verifies_its_own_signatures_and_no_other() {
 
 #[test]
 fn a_changed_bit_a_missing_byte_and_one_too_many_make_a_signature_bad() {
-    let environment = FakeEnvironment::default();
+    let environment = SimulatedHost::default();
     for algorithm in
         [Algorithm::Rs256, Algorithm::Ps256, Algorithm::Es256, Algorithm::EdDsa, Algorithm::Hs256]
     {
@@ -154,7 +154,7 @@ fn the_host_is_asked_where_it_can_and_never_about_what_does_not_fit() {
         (Algorithm::Hs256, 0),
     ] {
         // A host that calls every signature good: what it says counts, where it is asked.
-        let environment = FakeEnvironment::default().with_host_crypto(true);
+        let environment = SimulatedHost::default().with_host_crypto(true);
         let key = key(jwk(kid(algorithm)));
         let length = key.signature_length(algorithm).unwrap();
         assert_eq!(
@@ -216,11 +216,11 @@ mod against_another_implementation {
         ECDSA_P256_SHA256_ASN1, ECDSA_P384_SHA384_ASN1, RSA_PKCS1_2048_8192_SHA256,
         RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, UnparsedPublicKey, VerificationAlgorithm,
     };
-    use sluice_core::environment::{HostCryptoUnavailable, SharedError, UnixTime};
+    use sluice_core::decision::environment::{HostCryptoUnavailable, SharedError, UnixTime};
     use std::net::IpAddr;
 
     #[derive(Default)]
-    struct OtherHost(FakeEnvironment);
+    struct OtherHost(SimulatedHost);
 
     impl Environment for OtherHost {
         fn now(&self) -> UnixTime {
@@ -283,7 +283,7 @@ mod against_another_implementation {
                 signature[position] ^= difference;
             }
             let by_host = key.verifies(algorithm, &message, &signature, &OtherHost::default());
-            let by_us = key.verifies(algorithm, &message, &signature, &FakeEnvironment::default());
+            let by_us = key.verifies(algorithm, &message, &signature, &SimulatedHost::default());
             prop_assert_eq!(by_host, change.is_none());
             prop_assert_eq!(by_us, change.is_none());
         }
@@ -316,8 +316,8 @@ fn what_a_verification_costs_is_known_before() {
     use Algorithm::{EdDsa, Es256, Es384, Hs256, Ps256, Rs256, Rs512};
     let modulus = |length: usize| [vec![0xc5; length - 1], vec![1]].concat();
     let long = KeyMaterial::rsa(&modulus(512), &[1, 0, 1]).unwrap();
-    let by_host = FakeEnvironment::default().with_host_crypto(true);
-    let by_us = FakeEnvironment::default();
+    let by_host = SimulatedHost::default().with_host_crypto(true);
+    let by_us = SimulatedHost::default();
     for (kid, algorithm, host, module) in [
         ("rsa", Rs256, 1, 15),
         ("rsa", Rs512, 1, 15),

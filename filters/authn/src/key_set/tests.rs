@@ -10,7 +10,7 @@ fn set(keys: &[(&str, Option<&str>)]) -> KeySet {
         let mut jwk = jwk(kid);
         jwk["kid"] = id.map_or(Value::Null, |id| json!(id));
         let jwk: Jwk = serde_json::from_value(jwk).unwrap();
-        match jwk.import(AlgorithmSet::quick(), sluice_core::variable::of_this_process).unwrap() {
+        match jwk.import(AlgorithmSet::quick(), sluice_core::document::variable::of_this_process).unwrap() {
             Imported::Key(key) => key,
             Imported::Unusable(problem) => panic!("{problem:?}"),
         }

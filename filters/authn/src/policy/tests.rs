@@ -2,8 +2,8 @@ use crate::algorithm::Algorithm;
 use crate::config::AuthnSection;
 use crate::test_tokens::{ISSUER, NOW, jwk, provider, token};
 use serde_json::{Value, json};
-use sluice_core::environment::UnixTime;
-use sluice_core::fake::{FakeEnvironment, FakeRequest, Played, Stand};
+use sluice_core::decision::environment::UnixTime;
+use sluice_core::simulation::{Played, SimulatedHost, SimulatedRequest, Stand};
 use std::time::Duration;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -26,8 +26,8 @@ fn stand(section: Value) -> Stand {
     Stand::new::<AuthnSection>("authn", section).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-fn bearer(path: &str, token: &str) -> FakeRequest {
-    FakeRequest::get(path).header("authorization", format!("Bearer {token}"))
+fn bearer(path: &str, token: &str) -> SimulatedRequest {
+    SimulatedRequest::get(path).header("authorization", format!("Bearer {token}"))
 }
 
 fn good() -> String {
@@ -38,8 +38,8 @@ fn expired() -> String {
     token(Algorithm::Es256, json!({ "exp": NOW - 600 }))
 }
 
-fn play(stand: &Stand, request: &FakeRequest) -> Played {
-    stand.play(request, &FakeEnvironment::default())
+fn play(stand: &Stand, request: &SimulatedRequest) -> Played {
+    stand.play(request, &SimulatedHost::default())
 }
 
 fn outcome(played: &Played) -> (Option<u16>, Vec<&str>) {
@@ -55,21 +55,21 @@ fn the_first_rule_that_matches_decides() {
         { "name": "staff", "match": { "paths": ["/orders/**"] }, "require": { "any": ["staff"] } }
     ])));
     let (good, expired) = (good(), expired());
-    let with_key = |path: &str| FakeRequest::get(path).header("x-api-key", "demo-key-acme");
+    let with_key = |path: &str| SimulatedRequest::get(path).header("x-api-key", "demo-key-acme");
     for (request, status, decision) in [
-        (FakeRequest::get("/healthz"), None, "ok.not_required"),
+        (SimulatedRequest::get("/healthz"), None, "ok.not_required"),
         (bearer("/healthz", "junk"), None, "ok.not_required"),
-        (FakeRequest::get("/partner/x"), Some(401), "missing"),
+        (SimulatedRequest::get("/partner/x"), Some(401), "missing"),
         (with_key("/partner/x"), None, "ok.provider:partners"),
         (bearer("/partner/x", &good), Some(401), "missing"),
-        (FakeRequest::get("/catalog"), None, "ok.anonymous"),
+        (SimulatedRequest::get("/catalog"), None, "ok.anonymous"),
         (bearer("/catalog", &good), None, "ok.provider:staff"),
         (bearer("/catalog", &expired), Some(401), "token_expired"),
         (bearer("/catalog", "junk"), Some(401), "token_malformed"),
         (with_key("/catalog"), None, "ok.anonymous"),
         (bearer("/orders/1", &good), None, "ok.provider:staff"),
         (with_key("/orders/1"), Some(401), "missing"),
-        (FakeRequest::new("POST", "/catalog"), Some(401), "no_rule"),
+        (SimulatedRequest::new("POST", "/catalog"), Some(401), "no_rule"),
         (bearer("/elsewhere", &good), Some(401), "no_rule"),
     ] {
         let played = play(&stand, &request);
@@ -83,11 +83,13 @@ fn without_rules_one_of_all_providers_is_required_of_every_request() {
     for rules in [json!([]), json!([{ "name": "all" }])] {
         let stand = stand(section(rules));
         assert_eq!(outcome(&play(&stand, &bearer("/", &good()))), (None, vec!["ok.provider:staff"]));
-        let key = FakeRequest::get("/").header("x-api-key", "demo-key-acme");
+        let key = SimulatedRequest::get("/").header("x-api-key", "demo-key-acme");
         assert_eq!(outcome(&play(&stand, &key)), (None, vec!["ok.provider:partners"]));
-        let nothing = play(&stand, &FakeRequest::get("/"));
+        let nothing = play(&stand, &SimulatedRequest::get("/"));
         assert_eq!(outcome(&nothing), (Some(401), vec!["missing"]));
-        let sluice_core::verdict::Verdict::Respond(reply) = nothing.verdict else { panic!("an answer") };
+        let sluice_core::decision::verdict::Verdict::Respond(reply) = nothing.verdict else {
+            panic!("an answer")
+        };
         let challenges: Vec<_> = reply.headers.iter().map(|(_, value)| value.as_bytes().to_vec()).collect();
         assert_eq!(challenges, [b"Bearer realm=\"sluice\"".to_vec(), b"ApiKey realm=\"sluice\"".to_vec()]);
     }
@@ -106,7 +108,7 @@ fn of_several_credentials_one_good_one_suffices_and_the_most_telling_refusal_is_
         assert_eq!(outcome(&played), (status, vec![decision]), "{key}");
     }
     let played = play(&stand, &bearer("/", &expired()).header("x-api-key", "wrong"));
-    let sluice_core::verdict::Verdict::Respond(reply) = played.verdict else { panic!("an answer") };
+    let sluice_core::decision::verdict::Verdict::Respond(reply) = played.verdict else { panic!("an answer") };
     let text: Vec<_> = reply
         .headers
         .iter()
@@ -122,14 +124,14 @@ fn what_clients_send_as_identity_is_removed_whatever_the_rule_says() {
         { "name": "rest", "require": { "optional": ["staff", "partners"] } }
     ])));
     for request in [
-        FakeRequest::get("/healthz"),
-        FakeRequest::get("/x"),
-        FakeRequest::get("/x").header("x-api-key", "demo-key-acme"),
+        SimulatedRequest::get("/healthz"),
+        SimulatedRequest::get("/x"),
+        SimulatedRequest::get("/x").header("x-api-key", "demo-key-acme"),
     ] {
         let played = play(&stand, &request.header("x-user", "admin"));
         assert_eq!(played.request_header("x-user"), Some(None));
     }
-    let untouched = play(&stand, &FakeRequest::get("/healthz").header("accept", "*/*"));
+    let untouched = play(&stand, &SimulatedRequest::get("/healthz").header("accept", "*/*"));
     assert!(untouched.mutations.request_headers().is_empty(), "nothing to remove, nothing to pay");
 }
 
@@ -157,7 +159,7 @@ fn a_credential_that_proved_nothing_does_not_go_on() {
     let forged = "Bearer a.b.c".to_owned();
     let gone = Some(None);
     let both = |token: &str, key: &str| {
-        FakeRequest::get("/x").header("authorization", token).header("x-api-key", key)
+        SimulatedRequest::get("/x").header("authorization", token).header("x-api-key", key)
     };
     for (rules, keeps_token, request, authorization, api_key) in [
         // The accepted one as the document says, every other one is removed.
@@ -168,8 +170,8 @@ fn a_credential_that_proved_nothing_does_not_go_on() {
         // Other schemes are none of our business.
         (&one_of_all, true, both("Basic YTpi", "demo-key-acme"), None, None),
         // Nobody asks for keys here.
-        (&staff_optional, true, FakeRequest::get("/x").header("x-api-key", "wrong"), None, gone.clone()),
-        (&staff_optional, true, FakeRequest::get("/x").header("x-api-key", "demo-key-acme"), None, gone),
+        (&staff_optional, true, SimulatedRequest::get("/x").header("x-api-key", "wrong"), None, gone.clone()),
+        (&staff_optional, true, SimulatedRequest::get("/x").header("x-api-key", "demo-key-acme"), None, gone),
         // Authentication is the service's.
         (&none, false, both(&forged, "wrong"), None, None),
     ] {
@@ -191,11 +193,11 @@ fn empty_and_joined_credentials_are_bad_ones_and_not_none() {
         ("authorization", "Basic YTpi, bearer\ta.b.c", "credential_repeated"),
         ("authorization", "Bearer:a.b.c", "token_malformed"),
     ] {
-        let played = play(&stand, &FakeRequest::get("/").header(name, value));
+        let played = play(&stand, &SimulatedRequest::get("/").header(name, value));
         let status = if decision == "credential_repeated" { 400 } else { 401 };
         assert_eq!(outcome(&played), (Some(status), vec![decision]), "{value}");
     }
-    let two = FakeRequest::get("/")
+    let two = SimulatedRequest::get("/")
         .header("authorization", "Basic YTpi")
         .header("authorization", format!("Bearer {}", good()));
     assert_eq!(outcome(&play(&stand, &two)), (Some(400), vec!["credential_repeated"]));
@@ -255,7 +257,7 @@ fn a_rule_accepts_only_its_own_providers_even_from_the_cache() {
 #[test]
 fn a_repeated_token_costs_no_verification_and_is_judged_anew_all_the_same() {
     let stand = stand(section(json!([])));
-    let environment = FakeEnvironment::default().with_host_crypto(true);
+    let environment = SimulatedHost::default().with_host_crypto(true);
     let request = bearer("/", &good());
     for _ in 0..3 {
         let played = stand.play(&request, &environment);
@@ -274,7 +276,7 @@ fn a_repeated_token_costs_no_verification_and_is_judged_anew_all_the_same() {
 #[test]
 fn a_forged_token_is_refused_again_without_crypto_and_no_other_is() {
     let stand = stand(section(json!([])));
-    let refusing = FakeEnvironment::default().with_host_crypto(false);
+    let refusing = SimulatedHost::default().with_host_crypto(false);
     let request = bearer("/", &good());
     for _ in 0..3 {
         assert_eq!(outcome(&stand.play(&request, &refusing)), (Some(401), vec!["signature_invalid"]));
@@ -288,7 +290,7 @@ fn the_cache_can_be_left_out() {
     let mut section = section(json!([]));
     section["cache"] = json!({ "size": 0 });
     let stand = stand(section);
-    let environment = FakeEnvironment::default().with_host_crypto(true);
+    let environment = SimulatedHost::default().with_host_crypto(true);
     for _ in 0..2 {
         assert_eq!(stand.play(&bearer("/", &good()), &environment).status(), None);
     }
@@ -301,7 +303,7 @@ fn a_flood_of_bad_tokens_is_turned_away_and_known_tokens_are_served() {
     // Without the host's crypto ES256 takes 20 units: a source may have two of them a second, and two halves of ten.
     section["budget"] = json!("400/s");
     let stand = stand(section);
-    let environment = FakeEnvironment::default();
+    let environment = SimulatedHost::default();
     let known = bearer("/", &good());
     assert_eq!(stand.play(&known, &environment).status(), None);
     let mut statuses = Vec::new();
@@ -316,7 +318,7 @@ fn a_flood_of_bad_tokens_is_turned_away_and_known_tokens_are_served() {
     assert_eq!(exhausted.reply_header("www-authenticate"), None);
     assert_eq!(statuses.iter().filter(|status| **status == Some(401)).count(), 2, "{statuses:?}");
     assert_eq!(stand.play(&known, &environment).status(), None, "known tokens cost nothing");
-    let key = FakeRequest::get("/").header("x-api-key", "demo-key-acme");
+    let key = SimulatedRequest::get("/").header("x-api-key", "demo-key-acme");
     assert_eq!(stand.play(&key, &environment).status(), None, "keys neither");
     // What fails before any crypto is still told apart.
     let junk = stand.play(&bearer("/", "junk"), &environment);
@@ -331,7 +333,7 @@ fn good_tokens_alone_may_spend_the_whole_budget_and_no_more() {
     let mut section = section(json!([]));
     section["budget"] = json!("400/s");
     let stand = stand(section);
-    let environment = FakeEnvironment::default();
+    let environment = SimulatedHost::default();
     let mut played = (0..30).map(|number| {
         let token = token(Algorithm::Es256, json!({ "n": number }));
         stand.play(&bearer("/", &token), &environment)
@@ -351,7 +353,10 @@ fn a_rule_in_shadow_counts_and_changes_nothing() {
         outcome(&play(&stand, &bearer("/orders", &good))),
         (None, vec!["missing", "ok.provider:staff"])
     );
-    assert_eq!(outcome(&play(&stand, &FakeRequest::get("/orders"))), (Some(401), vec!["missing", "missing"]));
+    assert_eq!(
+        outcome(&play(&stand, &SimulatedRequest::get("/orders"))),
+        (Some(401), vec!["missing", "missing"])
+    );
     let both = bearer("/orders", &good).header("x-api-key", "demo-key-acme");
     let played = play(&stand, &both);
     assert_eq!(outcome(&played), (None, vec!["ok.provider:staff"]));
@@ -361,7 +366,7 @@ fn a_rule_in_shadow_counts_and_changes_nothing() {
 #[test]
 fn rules_in_shadow_alone_are_as_none() {
     let stand = stand(section(json!([{ "name": "all", "require": "none", "shadow": true }])));
-    assert_eq!(outcome(&play(&stand, &FakeRequest::get("/"))), (Some(401), vec!["missing"]));
+    assert_eq!(outcome(&play(&stand, &SimulatedRequest::get("/"))), (Some(401), vec!["missing"]));
 }
 
 #[test]
@@ -370,9 +375,9 @@ fn a_section_in_shadow_refuses_nobody_and_believes_no_header() {
     section["shadow"] = json!(true);
     let stand = stand(section);
     for (request, decision) in [
-        (FakeRequest::get("/orders"), "missing"),
+        (SimulatedRequest::get("/orders"), "missing"),
         (bearer("/orders", "junk"), "token_malformed"),
-        (FakeRequest::get("/elsewhere"), "no_rule"),
+        (SimulatedRequest::get("/elsewhere"), "no_rule"),
         (bearer("/orders", &good()), "ok.provider:staff"),
     ] {
         let played = play(&stand, &request.header("x-user", "admin"));
@@ -387,11 +392,11 @@ fn explain_tells_what_was_looked_at_and_never_a_credential() {
     let stand = stand(section(json!([])));
     let (good, forged) = (good(), token(Algorithm::Es256, json!({ "aud": "x" })));
     for (request, expected) in [
-        (FakeRequest::get("/"), "`staff` finds no credential in the header `authorization` (Bearer)"),
+        (SimulatedRequest::get("/"), "`staff` finds no credential in the header `authorization` (Bearer)"),
         (bearer("/", &good), "`staff` accepts: the principal is \"alice\""),
         (bearer("/", &forged), "`staff` refuses: audience_mismatch"),
         (
-            FakeRequest::get("/").header("x-api-key", "demo-key-acme"),
+            SimulatedRequest::get("/").header("x-api-key", "demo-key-acme"),
             "`partners` accepts: the principal is \"acme\"",
         ),
     ] {
@@ -406,8 +411,8 @@ fn explain_tells_what_was_looked_at_and_never_a_credential() {
 #[test]
 fn an_identity_that_is_given_by_hand_is_taken_as_proven() {
     let stand = stand(section(json!([])));
-    let given = sluice_core::identity::Identity { principal: "bob".to_owned(), ..Default::default() };
-    let played = play(&stand, &FakeRequest::get("/").identity(given));
+    let given = sluice_core::caller::identity::Identity { principal: "bob".to_owned(), ..Default::default() };
+    let played = play(&stand, &SimulatedRequest::get("/").identity(given));
     assert_eq!(played.status(), None);
     assert_eq!(played.identity.unwrap().principal, "bob");
 }
@@ -416,7 +421,7 @@ fn an_identity_that_is_given_by_hand_is_taken_as_proven() {
 fn times_before_the_epoch_of_tokens_and_at_the_end_of_time_do_no_harm() {
     let stand = stand(section(json!([])));
     for (now, status) in [(0, Some(401)), (u64::MAX, Some(401))] {
-        let environment = FakeEnvironment::default().at(UnixTime::from_nanos(now));
+        let environment = SimulatedHost::default().at(UnixTime::from_nanos(now));
         assert_eq!(stand.play(&bearer("/", &good()), &environment).status(), status, "{now}");
     }
 }
@@ -452,7 +457,7 @@ mod properties {
                 } },
                 { "name": "edge", "forwarded": { "peers": "spiffe://d/edge", "principal": "x-user" } }
             ] }));
-            let mut request = FakeRequest::get(&format!("/?t={query}"))
+            let mut request = SimulatedRequest::get(&format!("/?t={query}"))
                 .header("cookie", &cookie)
                 .header("x-api-key", &key)
                 .header("x-user", &user);

@@ -1,5 +1,5 @@
 use super::*;
-use sluice_core::identity::Identity;
+use sluice_core::caller::identity::Identity;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 

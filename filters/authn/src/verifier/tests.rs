@@ -1,8 +1,10 @@
 use crate::config::AuthnSection;
 use crate::test_tokens::{claims, encode, jwk, provider};
 use serde_json::{Value, json};
-use sluice_core::environment::{Environment, HostCryptoUnavailable, SharedError, SignatureCheck, UnixTime};
-use sluice_core::fake::{FakeEnvironment, FakeRequest, Played, Stand};
+use sluice_core::decision::environment::{
+    Environment, HostCryptoUnavailable, SharedError, SignatureCheck, UnixTime,
+};
+use sluice_core::simulation::{Played, SimulatedHost, SimulatedRequest, Stand};
 use std::cell::Cell;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,14 +13,14 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 /// A host that takes a signature for genuine if its first byte is the key's last but one: so it costs no crypto to make thousands.
 struct Host {
-    fake: FakeEnvironment,
+    fake: SimulatedHost,
     client: Cell<Option<IpAddr>>,
     verified: Cell<u32>,
 }
 
 impl Host {
     fn new() -> Self {
-        Self { fake: FakeEnvironment::default(), client: Cell::new(None), verified: Cell::new(0) }
+        Self { fake: SimulatedHost::default(), client: Cell::new(None), verified: Cell::new(0) }
     }
 
     fn from(&self, address: &str) -> &Self {
@@ -106,7 +108,7 @@ fn stand(section: Value) -> Stand {
 }
 
 fn play(stand: &Stand, host: &Host, token: &str) -> Played {
-    stand.play(&FakeRequest::get("/").header("authorization", format!("Bearer {token}")), host)
+    stand.play(&SimulatedRequest::get("/").header("authorization", format!("Bearer {token}")), host)
 }
 
 fn reason(played: &Played) -> &str {
@@ -173,7 +175,7 @@ fn a_remembered_token_needs_no_crypto_for_another_provider_with_the_same_key() {
     let (stand, host) = (stand(section), Host::new());
     let token = token(1, 1, None, json!({ "aud": ["a1", "a0"] }));
     let at = |path: &str| {
-        stand.play(&FakeRequest::get(path).header("authorization", format!("Bearer {token}")), &host)
+        stand.play(&SimulatedRequest::get(path).header("authorization", format!("Bearer {token}")), &host)
     };
     assert_eq!(reason(&at("/one")), "ok.provider:p1");
     assert_eq!(reason(&at("/two")), "ok.provider:p0");
@@ -196,7 +198,7 @@ fn the_same_key_of_another_kind_of_provider_is_another_key() {
     let (stand, host) = (stand(section), Host::new());
     let token = good(1);
     let at = |path: &str| {
-        stand.play(&FakeRequest::get(path).header("authorization", format!("Bearer {token}")), &host)
+        stand.play(&SimulatedRequest::get(path).header("authorization", format!("Bearer {token}")), &host)
     };
     assert_eq!(reason(&at("/one")), "ok.provider:staff");
     assert_eq!(reason(&at("/two")), "signature_invalid");
@@ -298,7 +300,7 @@ fn a_bad_token_beside_a_good_api_key_is_charged_too() {
     ] } });
     let (stand, host) = (stand(json!({ "providers": [staff(), partners], "budget": "100/s" })), Host::new());
     for id in 0..100 {
-        let request = FakeRequest::get("/")
+        let request = SimulatedRequest::get("/")
             .header("authorization", format!("Bearer {}", forged(id)))
             .header("x-api-key", "demo-key-acme");
         stand.play(&request, host.from("192.0.2.1"));
@@ -308,12 +310,12 @@ fn a_bad_token_beside_a_good_api_key_is_charged_too() {
 
 #[test]
 fn what_the_host_does_not_verify_weighs_what_it_costs_in_the_module() {
-    let environment = FakeEnvironment::default();
+    let environment = SimulatedHost::default();
     let section = json!({ "providers": [provider(keys(&[jwk("rsa")]))], "budget": "30/s" });
     let stand = stand(section);
     let fresh = |id: u32| crate::test_tokens::token(crate::algorithm::Algorithm::Rs256, json!({ "jti": id }));
     let play = |id| {
-        let request = FakeRequest::get("/").header("authorization", format!("Bearer {}", fresh(id)));
+        let request = SimulatedRequest::get("/").header("authorization", format!("Bearer {}", fresh(id)));
         stand.play(&request, &environment).status()
     };
     // 15 units each but for what is known of the first: one from either half.

@@ -9,7 +9,7 @@
 use super::{HeaderMapType, HostError, HostResult, LocalResponse, LogLevel};
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::Status;
-use sluice_core::wait::{GrpcCall, HttpCall};
+use sluice_core::decision::wait::{GrpcCall, HttpCall};
 use std::ptr::null_mut;
 
 /// The request's side of a stream, as `proxy_continue_stream` and `proxy_close_stream` number it.
@@ -210,7 +210,7 @@ pub fn plugin_configuration() -> HostResult<Vec<u8>> {
     receive(|data, size| unsafe { proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, usize::MAX, data, size) })
 }
 
-/// All headers in one buffer, in the form of [`sluice_core::header_map`].
+/// All headers in one buffer, in the form of [`sluice_core::http::header_map`].
 ///
 /// # Errors
 /// Where the host refuses.

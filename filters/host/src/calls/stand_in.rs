@@ -1,10 +1,10 @@
 //! Where there is no proxy: a host that a test makes up, one per thread. Without one every call fails with [`HostError::NoHost`].
 
 use super::{HeaderMapType, HostError, HostResult, LocalResponse, LogLevel};
-use sluice_core::environment::SharedError;
-use sluice_core::fake::SharedMemory;
-use sluice_core::header_map::HeaderMap;
-use sluice_core::wait::{Call, GrpcCall, HttpCall};
+use sluice_core::decision::environment::SharedError;
+use sluice_core::decision::wait::{Call, GrpcCall, HttpCall};
+use sluice_core::http::header_map::HeaderMap;
+use sluice_core::simulation::SharedMemory;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 

@@ -1,5 +1,5 @@
 use super::*;
-use sluice_core::fake::FakeEnvironment;
+use sluice_core::simulation::SimulatedHost;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -98,7 +98,7 @@ fn slots_have_numbers_of_their_own_over_all_runs() {
 #[test]
 fn whatever_stands_in_its_place_is_replaced_and_no_stamp_is_given_twice() {
     for left in [&b""[..], b"x", b"not a directory at all", &[0xff; 64]] {
-        let environment = FakeEnvironment::default();
+        let environment = SimulatedHost::default();
         environment.leave(KEY, left);
         let directory = claim(&environment, &Versions::default(), &[wants(1, 1)], at(0)).unwrap();
         assert_eq!(runs(&directory, 1), [(0, 1)]);
@@ -111,13 +111,13 @@ fn whatever_stands_in_its_place_is_replaced_and_no_stamp_is_given_twice() {
 
 #[test]
 fn without_shared_memory_there_is_no_directory() {
-    let environment = FakeEnvironment::default().without_shared_memory();
+    let environment = SimulatedHost::default().without_shared_memory();
     assert_eq!(claim(&environment, &Versions::default(), &[wants(1, 1)], at(0)), Err(Unavailable));
 }
 
 #[test]
 fn a_change_that_others_come_before_is_made_again() {
-    let environment = FakeEnvironment::default();
+    let environment = SimulatedHost::default();
     let other = environment.another_worker();
     let turn = std::cell::Cell::new(0);
     environment.before_shared_set(move || {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::slot::Used;
-use sluice_core::environment::{HostCryptoUnavailable, SignatureCheck};
-use sluice_core::fake::FakeEnvironment;
+use sluice_core::decision::environment::{HostCryptoUnavailable, SignatureCheck};
+use sluice_core::simulation::SimulatedHost;
 use std::net::IpAddr;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -32,7 +32,7 @@ fn known(table: &Table, environment: &dyn Environment) -> Vec<u64> {
 
 #[test]
 fn workers_see_each_others_slots_and_rules_do_not() {
-    let one = FakeEnvironment::default();
+    let one = SimulatedHost::default();
     let two = one.another_worker();
     put(&table(1), &one, 1).unwrap();
     put(&table(1), &two, 2).unwrap();
@@ -43,7 +43,7 @@ fn workers_see_each_others_slots_and_rules_do_not() {
 #[test]
 fn a_slot_that_changed_meanwhile_is_not_written() {
     let first = table(1);
-    let one = FakeEnvironment::default();
+    let one = SimulatedHost::default();
     let two = one.another_worker();
     // Neither when it is written again …
     put(&first, &one, 1).unwrap();
@@ -62,7 +62,7 @@ fn a_slot_that_changed_meanwhile_is_not_written() {
 
 #[test]
 fn without_shared_memory_the_workers_own_does() {
-    let environment = FakeEnvironment::default().without_shared_memory();
+    let environment = SimulatedHost::default().without_shared_memory();
     let (rule, other) = (table(1), table(1));
     put(&rule, &environment, 1).unwrap();
     put(&rule, &environment, 2).unwrap();
@@ -70,7 +70,7 @@ fn without_shared_memory_the_workers_own_does() {
 }
 
 /// A host that creates no value by a version.
-struct Strict(FakeEnvironment);
+struct Strict(SimulatedHost);
 
 impl Environment for Strict {
     fn now(&self) -> UnixTime {
@@ -101,7 +101,7 @@ impl Environment for Strict {
 
 #[test]
 fn a_host_that_creates_only_with_version_0_serves_the_next_try() {
-    let environment = Strict(FakeEnvironment::default());
+    let environment = Strict(SimulatedHost::default());
     let rule = table(1);
     assert_eq!(put(&rule, &environment, 1), Err(Conflict));
     assert_eq!(put(&rule, &environment, 1), Ok(()));
@@ -111,7 +111,7 @@ fn a_host_that_creates_only_with_version_0_serves_the_next_try() {
 
 #[test]
 fn what_another_version_of_the_module_left_is_not_read() {
-    let environment = FakeEnvironment::default();
+    let environment = SimulatedHost::default();
     let rule = table(1);
     rule.hold(&environment, environment.now());
     let number = rule.tenancy.borrow().as_ref().unwrap().slot(SLOT).unwrap();
@@ -126,13 +126,13 @@ fn what_another_version_of_the_module_left_is_not_read() {
 
 #[test]
 fn a_guess_is_right_for_one_worker_whatever_it_writes_and_never_for_what_another_wrote() {
-    let one = FakeEnvironment::default();
+    let one = SimulatedHost::default();
     let versions = Rc::new(Versions::default());
     let tables: Vec<Table> = (0..3).map(|rule| Table::new(rule, 64, 1, 1, Rc::clone(&versions))).collect();
     for table in &tables {
         table.hold(&one, one.now());
     }
-    let write = |table: &Table, environment: &FakeEnvironment, slot: u32| {
+    let write = |table: &Table, environment: &SimulatedHost, slot: u32| {
         let (value, version) = table.read_or_guess(environment, slot, environment.now());
         (version, table.write(environment, slot, &value, version))
     };
@@ -165,7 +165,7 @@ mod properties {
         /// Whoever writes where in whatever order: a guess that succeeds has overwritten what this worker itself left there.
         #[test]
         fn a_guess_that_succeeds_proves_what_the_slot_held(turns in prop::collection::vec((0..3_usize, 0..2_usize, 0..3_u32), 1..200)) {
-            let first = FakeEnvironment::default();
+            let first = SimulatedHost::default();
             let environments = [first.another_worker(), first.another_worker(), first];
             let workers: Vec<Vec<Table>> = environments.iter().map(|environment| {
                 let versions = Rc::new(Versions::default());

@@ -8,11 +8,11 @@ use wasm_bindgen_test::wasm_bindgen_test as test;
 
 struct Worker {
     stand: Stand,
-    environment: FakeEnvironment,
+    environment: SimulatedHost,
 }
 
-fn request() -> FakeRequest {
-    FakeRequest::get("/").header("x-t", "a")
+fn request() -> SimulatedRequest {
+    SimulatedRequest::get("/").header("x-t", "a")
 }
 
 impl Worker {
@@ -22,7 +22,7 @@ impl Worker {
 }
 
 fn workers(rule: &Value, count: usize) -> Vec<Worker> {
-    let first = FakeEnvironment::default();
+    let first = SimulatedHost::default();
     let environments = (1..count).map(|_| first.another_worker()).collect::<Vec<_>>();
     let environments = std::iter::once(first).chain(environments);
     let begin = |environment| {
@@ -111,7 +111,7 @@ fn who_finds_the_last_unit_taken_in_between_is_refused() {
 #[test]
 fn without_shared_memory_each_worker_limits_by_itself() {
     let stand = rules(json!([{ "name": "a", "key": "header.x-t", "limit": "5/h" }]));
-    let environment = FakeEnvironment::default().without_shared_memory();
+    let environment = SimulatedHost::default().without_shared_memory();
     assert_eq!(passing(&stand, &request(), &environment, 20), 5);
 }
 
@@ -235,7 +235,7 @@ mod properties {
             let mut passed: [Vec<u64>; 2] = [vec![], vec![]];
             for (worker, requests, key, milliseconds) in turns {
                 let worker = &workers[worker % count];
-                let request = FakeRequest::get("/").header("x-t", ["a", "b"][key]);
+                let request = SimulatedRequest::get("/").header("x-t", ["a", "b"][key]);
                 let now = worker.environment.now().as_nanos() - start;
                 for _ in 0..requests {
                     if worker.stand.play(&request, &worker.environment).status().is_none() {

@@ -3,17 +3,17 @@
 use super::section;
 use crate::{TelemetryPolicy, TelemetrySection};
 use serde_json::json;
-use sluice_core::client::AddressConfig;
-use sluice_core::compile::Compiler;
-use sluice_core::exchange::Exchange;
-use sluice_core::fake::FakeEnvironment;
-use sluice_core::header_map::HeaderMap;
-use sluice_core::identity::Identity;
-use sluice_core::name::Name;
-use sluice_core::offer::Offer;
-use sluice_core::problem::FieldPath;
-use sluice_core::request::RequestView;
-use sluice_core::selector::{Candidates, SelectorIndex};
+use sluice_core::caller::client::AddressConfig;
+use sluice_core::caller::identity::Identity;
+use sluice_core::caller::offer::Offer;
+use sluice_core::decision::compile::Compiler;
+use sluice_core::decision::exchange::Exchange;
+use sluice_core::document::name::Name;
+use sluice_core::document::problem::FieldPath;
+use sluice_core::http::header_map::HeaderMap;
+use sluice_core::http::request::RequestView;
+use sluice_core::rule::selector::{Candidates, SelectorIndex};
+use sluice_core::simulation::SimulatedHost;
 use std::rc::Rc;
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -43,7 +43,7 @@ fn counter(
     pairs.extend(headers);
     let map = HeaderMap::from_pairs(pairs);
     let view = RequestView::new(&map).unwrap();
-    let environment = FakeEnvironment::default();
+    let environment = SimulatedHost::default();
     let (index, candidates, address) =
         (SelectorIndex::default(), Candidates::default(), AddressConfig::default());
     let exchange = Exchange::new(&view, &environment, &index, &candidates, &address)

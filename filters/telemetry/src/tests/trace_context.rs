@@ -5,8 +5,8 @@
 use crate::TelemetrySection;
 use crate::traceparent::TraceParent;
 use serde_json::json;
-use sluice_core::fake::{FakeEnvironment, FakeRequest, Played, Stand};
-use sluice_core::verdict::Verdict;
+use sluice_core::decision::verdict::Verdict;
+use sluice_core::simulation::{Played, SimulatedHost, SimulatedRequest, Stand};
 #[cfg(target_arch = "wasm32")]
 use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -18,12 +18,12 @@ fn stand(trace: serde_json::Value) -> Stand {
     Stand::new::<TelemetrySection>("telemetry", section).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-fn request(headers: &[(&str, &str)]) -> FakeRequest {
-    headers.iter().fold(FakeRequest::get("/"), |request, (name, value)| request.header(name, value))
+fn request(headers: &[(&str, &str)]) -> SimulatedRequest {
+    headers.iter().fold(SimulatedRequest::get("/"), |request, (name, value)| request.header(name, value))
 }
 
 fn play(stand: &Stand, headers: &[(&str, &str)]) -> Played {
-    let played = stand.play(&request(headers), &FakeEnvironment::default());
+    let played = stand.play(&request(headers), &SimulatedHost::default());
     assert_eq!(played.verdict, Verdict::Continue, "no trace context keeps a request from going on");
     played
 }
@@ -275,7 +275,7 @@ fn test_tracestate_header_name() {
 #[test]
 fn test_multiple_requests_with_illegal_traceparent() {
     let stand = stand(json!({}));
-    let environment = FakeEnvironment::default();
+    let environment = SimulatedHost::default();
     let request = request(&[("traceparent", "00-00000000000000000000000000000000-1234567890123456-01")]);
     let traces: std::collections::HashSet<[u64; 2]> =
         (0..100).map(|_| started(&stand.play(&request, &environment)).unwrap().trace_id()).collect();
@@ -331,9 +331,9 @@ fn what_is_off_looks_at_nothing() {
 fn new_traces_are_sampled_at_their_share_and_others_keep_their_mark() {
     for (sampling, low, high) in [(0.0, 0, 0), (25.0, 2_350, 2_650), (100.0, 10_000, 10_000)] {
         let stand = stand(json!({ "sampling": sampling }));
-        let environment = FakeEnvironment::default();
+        let environment = SimulatedHost::default();
         let sampled = (0..10_000)
-            .filter(|_| started(&stand.play(&FakeRequest::get("/"), &environment)).unwrap().is_sampled())
+            .filter(|_| started(&stand.play(&SimulatedRequest::get("/"), &environment)).unwrap().is_sampled())
             .count();
         assert!((low..=high).contains(&sampled), "{sampling}: {sampled}");
         assert_eq!(play(&stand, &[("traceparent", VALID)]).mutations.request_headers(), []);
@@ -349,11 +349,11 @@ mod properties {
         /// Whatever arrives, what goes on is one valid traceparent: the one that was sent, or a new one.
         #[test]
         fn what_goes_on_is_valid(lines in proptest::collection::vec(any::<Vec<u8>>(), 0..3), state: Vec<u8>) {
-            let mut request = FakeRequest::get("/").header("tracestate", &state);
+            let mut request = SimulatedRequest::get("/").header("tracestate", &state);
             for line in &lines {
                 request = request.header("traceparent", line);
             }
-            let played = super::stand(json!({})).play(&request, &FakeEnvironment::default());
+            let played = super::stand(json!({})).play(&request, &SimulatedHost::default());
             match started(&played) {
                 Some(_) => prop_assert_eq!(played.request_header("tracestate"), Some(None)),
                 None => prop_assert!(lines.len() == 1 && TraceParent::parse(&lines[0]).is_some()),

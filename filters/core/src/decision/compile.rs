@@ -1,0 +1,263 @@
+//! From sections to policies: what every section's compilation shares, and what a compiled policy is.
+
+use crate::caller::offer::{Offer, Possible};
+use crate::caller::roles::Roles;
+use crate::decision::environment::{Environment, UnixTime};
+use crate::decision::exchange::Exchange;
+use crate::decision::reason::{Outcome, ReasonId, ReasonTable, Section};
+use crate::decision::verdict::{Mutations, Verdict};
+use crate::document::list::OrderedMap;
+use crate::document::name::Name;
+use crate::document::problem::{FieldPath, Problems, quoted_list};
+use crate::document::variable::{self, Variables};
+use crate::http::header::HeaderValue;
+use crate::http::protected::ProtectedNames;
+use crate::rule::attribute::Attribute;
+use crate::rule::inclusion::Work;
+use crate::rule::selector::{Match, SelectorBuilder, SelectorId};
+use std::collections::HashMap;
+
+/// Where in the fixed order of execution a stage stands. The order of the variants is the order in which stages are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Position {
+    /// The trace context.
+    Trace,
+    /// Limits that need no identity: a flood is turned away before any crypto.
+    LimitBeforeAuthn,
+    /// Authentication.
+    Authn,
+    /// Authorization.
+    Authz,
+    /// Limits that count by identity.
+    LimitAfterAuthz,
+    /// Routing.
+    Routing,
+    /// Fault injection.
+    Fault,
+    /// Answers that are composed of those of several services.
+    Compose,
+}
+
+/// A compiled policy, asked once per request.
+pub trait Stage {
+    /// The section of the document that it comes from.
+    fn section(&self) -> Section;
+
+    /// When it is asked.
+    fn position(&self) -> Position;
+
+    /// Whether it may ask for the client's address, other than by a rule's `match`: requests whose address can't be told get to no
+    /// rule then.
+    fn asks_client_address(&self) -> bool {
+        false
+    }
+
+    /// Whether it may give [`Verdict::Wait`] for some request.
+    fn waits(&self) -> bool {
+        false
+    }
+
+    /// Decides. A stage is a pure function of what is known: where something is missing it gives [`Verdict::Wait`] and is asked again, from
+    /// its beginning, when that has come; what can't be undone (a unit taken of a limit) comes after the last that it waits for.
+    ///
+    /// Changes go into `mutations`, decisions into [`Exchange::record`] (for a [`Verdict::Respond`] the pipeline records the
+    /// reply's reason itself).
+    fn decide(&self, exchange: &mut Exchange<'_>, mutations: &mut Mutations) -> Verdict;
+
+    /// Whether [`Self::start`] and [`Self::end`] are to be called.
+    fn is_told_of_its_life(&self) -> bool {
+        false
+    }
+
+    /// A worker begins to use it. Not called for a configuration that is only tried.
+    fn start(&self, _environment: &dyn Environment) {}
+
+    /// A worker that has begun to use it will not ask it any more.
+    fn end(&self, _environment: &dyn Environment) {}
+}
+
+/// A section of the document.
+pub trait PolicySection {
+    /// Compiles the section, which stands at `path`, into its stages. What is wrong goes into `compiler.problems`, all of it; the
+    /// stages are thrown away then.
+    fn compile(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>>;
+}
+
+/// Which providers a rule of `authn` accepts.
+#[derive(Clone, Debug)]
+pub struct Accepting {
+    /// The rule's compiled `match`.
+    pub selector: SelectorId,
+    /// The providers.
+    pub providers: Vec<Name>,
+}
+
+/// With more rules than this it is not looked for which providers are accepted where.
+const MOST_ACCEPTING: usize = 16;
+
+/// What the compilation of all sections shares.
+#[derive(Debug)]
+pub struct Compiler {
+    /// What is wrong with the document.
+    pub problems: Problems,
+    /// Compiles `match`.
+    pub selectors: SelectorBuilder,
+    /// The names of decisions.
+    pub reasons: ReasonTable,
+    /// `authz.roles`.
+    pub roles: Roles,
+    /// What the providers of `authn` can say of a caller; empty where the document has no `authn`. `None` where that is not known, as
+    /// in a test of one section: then nothing is said about references to it.
+    pub offers: Option<Vec<Offer>>,
+    /// Which requests `authn` accepts which providers for, in the order of its rules: set when it is compiled, before all other
+    /// sections. `None` where that is not known.
+    pub accepted: Option<Vec<Accepting>>,
+    /// The challenges (RFC 9110 §11.6.1) that `authn` answers 401 with; set when it is compiled, before all other sections. Empty where
+    /// no credential of the client's could help.
+    pub challenges: Vec<HeaderValue>,
+    /// What time it is, where the document is looked at by somebody who may still mend it. `None` in a proxy: a document is not wrong
+    /// because it has grown old.
+    pub now: Option<UnixTime>,
+    /// Headers that mean something to the document: no client may write them under another spelling, nor as trailers. What `match` asks
+    /// for is added when all is compiled.
+    pub protected: ProtectedNames,
+    /// Those of them that only the document may write, whoever calls: what it says of the caller's identity, and its choice of route. Not
+    /// what a trusted peer hands on (`forwarded`).
+    pub written: ProtectedNames,
+    /// A secret seed for hashes of what clients send, new for each compiled policy and worker.
+    pub seed: u64,
+    /// A seed that all workers of a proxy share (the host keeps it): for keys in shared memory.
+    pub shared_seed: u64,
+    /// Whether a peer whose certificate has several URIs is refused before any rule (`client.peerIdentityHeader`).
+    pub refuses_several_peer_identities: bool,
+    /// Who knows the environment variables that a document refers to.
+    pub variables: Variables,
+}
+
+impl Default for Compiler {
+    /// A compiler for a document without definitions, roles and providers.
+    fn default() -> Self {
+        Self::new(SelectorBuilder::new(OrderedMap::default(), HashMap::new()), 0, 0)
+    }
+}
+
+impl Compiler {
+    /// A compiler that knows the document's definitions.
+    pub fn new(selectors: SelectorBuilder, seed: u64, shared_seed: u64) -> Self {
+        Self {
+            problems: Problems::default(),
+            selectors,
+            reasons: ReasonTable::default(),
+            roles: Roles::default(),
+            offers: None,
+            accepted: None,
+            now: None,
+            challenges: Vec::new(),
+            protected: ProtectedNames::default(),
+            written: ProtectedNames::default(),
+            seed,
+            shared_seed,
+            refuses_several_peer_identities: false,
+            variables: variable::of_this_process,
+        }
+    }
+
+    /// The names of the providers of `authn`.
+    pub fn providers(&self) -> impl Iterator<Item = &Name> {
+        self.offers.iter().flatten().map(|offer| &offer.provider)
+    }
+
+    /// What the providers can say of callers whose requests match `selector`; `None` where nothing is known of providers. Some more than
+    /// that where it is not certain which rule of `authn` decides.
+    pub(crate) fn offers_for(&self, selector: SelectorId) -> Option<Vec<&Offer>> {
+        let offers = self.offers.as_ref()?;
+        let Some(rules) = self.accepted.as_ref().filter(|rules| rules.len() <= MOST_ACCEPTING) else {
+            return Some(offers.iter().collect());
+        };
+        let work = Work::for_rules(rules.len());
+        let mut providers: Vec<&Name> = Vec::new();
+        for rule in rules {
+            providers.extend(&rule.providers);
+            work.begin();
+            // Requests that no rule before this matches are all decided by this one.
+            if self.selectors.includes(rule.selector, selector, &work) {
+                break;
+            }
+        }
+        Some(offers.iter().filter(|offer| providers.contains(&&offer.provider)).collect())
+    }
+
+    /// Reports a reference at `path` to a fact that no provider can say of a caller. `values` are those that are told apart, each with
+    /// its place; one that nobody has is a warning.
+    pub fn check_reference<'v>(
+        &mut self,
+        attribute: &Attribute,
+        path: &FieldPath,
+        values: impl IntoIterator<Item = (FieldPath, &'v str)>,
+    ) {
+        let Some(offers) = self.offers.as_ref().filter(|_| attribute.asks_identity()) else { return };
+        let may_be = |offer: &Offer, value: Option<&str>| {
+            let may = |possible: &Possible| match value {
+                Some(value) => possible.holds(value),
+                None => !possible.is_never(),
+            };
+            match attribute {
+                Attribute::Principal => may(&offer.principals),
+                Attribute::Consumer => may(&offer.consumers),
+                Attribute::Provider => value.is_none_or(|value| offer.provider.as_str() == value),
+                Attribute::Claim(_) => offer.claims,
+                Attribute::IdentityAttribute(name) => offer.attributes.get(name).is_some_and(may),
+                // What is no fact of an identity is not asked here.
+                _ => true,
+            }
+        };
+        if !offers.iter().any(|offer| may_be(offer, None)) {
+            let why = if offers.is_empty() {
+                "the document has no `authn`".to_owned()
+            } else {
+                let providers = quoted_list(offers.iter().map(|offer| offer.provider.as_str()));
+                format!("no caller of {providers} has one")
+            };
+            self.problems.report(path, format!("`{attribute}` never has a value: {why}"));
+            return;
+        }
+        for (path, value) in values {
+            if !offers.iter().any(|offer| may_be(offer, Some(value))) {
+                self.problems.warn(&path, format!("`{attribute}` is never `{value}`: no caller has that"));
+            }
+        }
+    }
+
+    /// Says of a rule at `path`, which excludes or denies peers, that a certificate with several URIs could dodge it.
+    pub fn warn_of_several_peer_identities(&mut self, path: &FieldPath) {
+        if !self.refuses_several_peer_identities && self.offers.is_some() {
+            self.problems.warn(
+                path,
+                "Envoy tells the first URI of a certificate only: one with several could dodge this. Name a `client.peerIdentityHeader` that Envoy writes",
+            );
+        }
+    }
+
+    /// Compiles a rule's `match`, the field `match` of the rule at `rule_path`.
+    pub fn selector(&mut self, wanted: Option<&Match>, rule_path: &FieldPath) -> SelectorId {
+        self.selectors.compile(wanted, &rule_path.field("match"), &mut self.problems)
+    }
+
+    /// Registers a decision (see [`ReasonTable::register`]).
+    pub fn reason(&mut self, section: Section, outcome: Outcome, text: &str) -> ReasonId {
+        self.reasons.register(section, outcome, text)
+    }
+
+    /// Reports rules of one list that share a name. `names` with their positions, `path` is the list's.
+    pub fn check_unique<'n>(&mut self, names: impl IntoIterator<Item = &'n Name>, path: &FieldPath) {
+        let mut seen: HashMap<&Name, usize> = HashMap::new();
+        for (position, name) in names.into_iter().enumerate() {
+            if let Some(first) = seen.get(name) {
+                let message = format!("the name `{name}` is taken by {}", path.index(*first));
+                self.problems.report(&path.index(position).field("name"), message);
+            } else {
+                seen.insert(name, position);
+            }
+        }
+    }
+}

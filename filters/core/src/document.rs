@@ -1,0 +1,8 @@
+//! The document as it is written: its small types, secrets that it names, and errors that say where and what.
+
+pub mod decode;
+pub mod list;
+pub mod name;
+pub mod problem;
+pub mod scalar;
+pub mod variable;

@@ -1,0 +1,235 @@
+use crate::caller::client::AddressConfig;
+use crate::caller::identity::Identity;
+use crate::decision::compile::{Compiler, PolicySection, Stage};
+use crate::decision::environment::Environment;
+use crate::decision::exchange::Exchange;
+use crate::decision::reason::ReasonTable;
+use crate::decision::stages;
+use crate::decision::verdict::{Mutations, Verdict};
+use crate::decision::wait::{Answer, Call, CallFailure, Wait};
+use crate::document::decode;
+use crate::document::problem::{FieldPath, Problems};
+use crate::http::header_map::HeaderMap;
+use crate::http::request::RequestView;
+use crate::rule::selector::{Candidates, SelectorIndex};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// A request for tests.
+#[derive(Clone, Debug)]
+pub struct SimulatedRequest {
+    headers: Vec<(Vec<u8>, Vec<u8>)>,
+    identity: Option<Rc<Identity>>,
+}
+
+impl SimulatedRequest {
+    /// A request of this method for this path, at the host `api.example.com`.
+    pub fn new(method: &str, path: &str) -> Self {
+        let pairs =
+            [(":method", method), (":path", path), (":authority", "api.example.com"), (":scheme", "https")];
+        let headers =
+            pairs.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect();
+        Self { headers, identity: None }
+    }
+
+    /// A GET.
+    pub fn get(path: &str) -> Self {
+        Self::new("GET", path)
+    }
+
+    /// With this header besides.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.headers.push((name.as_bytes().to_vec(), value.as_ref().to_vec()));
+        self
+    }
+
+    pub(super) fn set_host(&mut self, host: &str) {
+        for (_, value) in self.headers.iter_mut().filter(|(name, _)| name == b":authority") {
+            *value = host.as_bytes().to_vec();
+        }
+    }
+
+    /// From somebody who has been authenticated already.
+    #[must_use]
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(Rc::new(identity));
+        self
+    }
+}
+
+/// A section, compiled as in a document of its own, and ready to be asked.
+pub struct Stand {
+    stages: Vec<Box<dyn Stage>>,
+    selectors: SelectorIndex,
+    reasons: ReasonTable,
+    address: AddressConfig,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub struct Played {
+    /// The verdict: of the first stage that did not let it go on, or [`Verdict::Continue`].
+    pub verdict: Verdict,
+    /// How long it waited.
+    pub paused: Duration,
+    /// The calls that were made, in order.
+    pub calls: Vec<Call>,
+    /// What was asked to be changed.
+    pub mutations: Mutations,
+    /// The decisions, as `section.text`, in order; the reply's own reason last.
+    pub decisions: Vec<String>,
+    /// Who has been proven to call.
+    pub identity: Option<Rc<Identity>>,
+    /// What `sluice explain` would tell.
+    pub notes: Vec<String>,
+}
+
+impl Played {
+    /// The status of the answer; `None` where the request goes on.
+    pub fn status(&self) -> Option<u16> {
+        match &self.verdict {
+            Verdict::Respond(reply) => Some(reply.status),
+            Verdict::Continue | Verdict::Wait(_) => None,
+        }
+    }
+
+    /// The answer's header `name`.
+    pub fn reply_header(&self, name: &str) -> Option<String> {
+        let Verdict::Respond(reply) = &self.verdict else { return None };
+        let found = reply.headers.iter().find(|(known, _)| known.as_str() == name);
+        found.map(|(_, value)| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    }
+
+    /// What the request's header `name` is set to: `None` if nothing is said of it, `Some(None)` if it is removed.
+    pub fn request_header(&self, name: &str) -> Option<Option<String>> {
+        let found = self.mutations.request_headers().iter().find(|(known, _)| known.as_str() == name);
+        found.map(|(_, value)| {
+            value.as_ref().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        })
+    }
+}
+
+impl Stand {
+    /// Reads and compiles `section` (JSON), which stands in the document as `field`.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn new<S: PolicySection + serde::de::DeserializeOwned>(
+        field: &str,
+        section: serde_json::Value,
+    ) -> Result<Self, Problems> {
+        Self::with_compiler::<S>(field, section, Compiler::default())
+    }
+
+    /// The same with a compiler that knows definitions, roles or providers already.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn with_compiler<S: PolicySection + serde::de::DeserializeOwned>(
+        field: &str,
+        section: serde_json::Value,
+        compiler: Compiler,
+    ) -> Result<Self, Problems> {
+        let (stand, problems) = Self::despite_problems::<S>(field, section, compiler)?;
+        if problems.is_empty() { Ok(stand) } else { Err(problems) }
+    }
+
+    /// The same, whatever is wrong with the section besides its shape: to try whether it is really wrong.
+    ///
+    /// # Errors
+    /// Where it does not even have the shape of such a section.
+    pub fn despite_problems<S: PolicySection + serde::de::DeserializeOwned>(
+        field: &str,
+        section: serde_json::Value,
+        mut compiler: Compiler,
+    ) -> Result<(Self, Problems), Problems> {
+        // Through text, as a proxy reads it.
+        let section: S = decode::from_json(section.to_string().as_bytes()).map_err(|mut problem| {
+            let root = FieldPath::root().field(field);
+            problem.path = root.segments().iter().chain(problem.path.segments()).cloned().collect();
+            Problems::from(problem)
+        })?;
+        let mut stages = section.compile(&FieldPath::root().field(field), &mut compiler);
+        stages.sort_by_key(|stage| stage.position());
+        let stand = Self {
+            stages,
+            selectors: compiler.selectors.finish(),
+            reasons: compiler.reasons,
+            address: AddressConfig::default(),
+        };
+        Ok((stand, compiler.problems))
+    }
+
+    /// A worker begins to use the section.
+    pub fn start(&self, environment: &dyn Environment) {
+        self.stages.iter().for_each(|stage| stage.start(environment));
+    }
+
+    /// The worker ends.
+    pub fn end(&self, environment: &dyn Environment) {
+        self.stages.iter().for_each(|stage| stage.end(environment));
+    }
+
+    /// Asks all stages of the section, in order, about `request`. Pauses pass at once; calls fail as if the cluster could not be reached.
+    ///
+    /// # Panics
+    /// Where the request could not even be read: a mistake of the test.
+    pub fn play(&self, request: &SimulatedRequest, environment: &dyn Environment) -> Played {
+        self.play_with(request, environment, |_| Answer::Failed(CallFailure::Unreachable))
+    }
+
+    /// The same, with `answer` in place of all clusters.
+    ///
+    /// # Panics
+    /// As [`Stand::play`].
+    #[allow(clippy::panic)]
+    pub fn play_with(
+        &self,
+        request: &SimulatedRequest,
+        environment: &dyn Environment,
+        mut answer: impl FnMut(&Call) -> Answer,
+    ) -> Played {
+        let headers = HeaderMap::from_pairs(request.headers.iter().map(|(name, value)| (name, value)));
+        let view = match RequestView::new(&headers) {
+            Ok(view) => view,
+            Err(unreadable) => panic!("the test's request can't be read: {unreadable}"),
+        };
+        let mut candidates = Candidates::default();
+        self.selectors.find(&view, &mut candidates);
+        let mut exchange = Exchange::new(&view, environment, &self.selectors, &candidates, &self.address)
+            .with_identity(request.identity.clone())
+            .explained();
+        let mut mutations = Mutations::default();
+        let (mut paused, mut calls) = (Duration::ZERO, Vec::new());
+        let mut position = 0;
+        let verdict = loop {
+            let (verdict, at) = stages::run(&self.stages, position, &mut exchange, &mut mutations, &mut ());
+            position = at;
+            let Verdict::Wait(wait) = verdict else { break verdict };
+            let mut facts = exchange.suspend();
+            match wait {
+                Wait::Pause(duration) => {
+                    paused = paused.saturating_add(duration);
+                    facts.add_pause();
+                }
+                Wait::Calls(asked) => {
+                    for call in asked {
+                        facts.add_answer(call.clone(), answer(&call));
+                        calls.push(call);
+                    }
+                }
+            }
+            exchange =
+                Exchange::new(&view, environment, &self.selectors, &candidates, &self.address).resume(facts);
+        };
+        if let Verdict::Respond(reply) = &verdict {
+            exchange.record(reply.reason);
+        }
+        let decisions = exchange.take_decisions();
+        let decisions =
+            decisions.iter().filter_map(|id| self.reasons.get(*id)).map(ToString::to_string).collect();
+        let notes = exchange.take_notes();
+        Played { verdict, paused, calls, mutations, decisions, identity: exchange.identity().cloned(), notes }
+    }
+}
