@@ -72,8 +72,7 @@ impl PolicySection for AuthzSection {
         for (position, rule) in self.rules.iter().enumerate() {
             let path = path.index(position);
             let selector = compiler.selector(rule.matches.as_ref(), &path);
-            let when = When::compile(rule.when.as_ref(), &path.field("when"), compiler);
-            When::check_offered(rule.when.as_ref(), selector, &path.field("when"), compiler);
+            let when = When::compile(rule.when.as_ref(), selector, &path.field("when"), compiler);
             let Some(effect) = rule.effect(&path, compiler) else { continue };
             if effect == Effect::Deny && rule.when.as_ref().is_some_and(|when| when.peers.is_some()) {
                 compiler.warn_of_several_peer_identities(&path.field("when").field("peers"));

@@ -39,6 +39,9 @@ const NOT_FORWARDED: [&str; 11] = [
 impl PolicySection for ComposeSection {
     fn compile(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
         let path = path.field("rules");
+        if self.rules.is_empty() {
+            compiler.problems.warn(&path, "no rule: the section does nothing");
+        }
         compiler.check_unique(self.rules.iter().map(|rule| &rule.name), &path);
         let (mut rules, mut ordered) = (Vec::new(), Vec::new());
         for (position, rule) in self.rules.iter().enumerate() {
@@ -97,7 +100,7 @@ impl RuleConfig {
             refused: reason(Outcome::Denied, "part_refused"),
             missing_value: reason(Outcome::Denied, "missing_value"),
         };
-        let when = When::compile(self.when.as_ref(), &path.field("when"), compiler);
+        let when = When::compile(self.when.as_ref(), selector, &path.field("when"), compiler);
         Rule { name: self.name.clone(), selector, when, within, parts, forward, reasons }
     }
 }

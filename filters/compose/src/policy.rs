@@ -94,7 +94,7 @@ impl Stage for ComposePolicy {
         }
         for rule in &self.rules {
             if !exchange.matches(rule.selector) {
-                exchange.note(|| format!("rule `{}`: `match` does not hold", rule.name));
+                exchange.note(|| format!("rule `{}`: {}", rule.name, exchange.unmatched(rule.selector)));
                 continue;
             }
             if let Some(key) = rule.when.unmet(exchange) {

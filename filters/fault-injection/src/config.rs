@@ -168,8 +168,7 @@ impl Rule {
         path: &FieldPath,
         compiler: &mut Compiler,
     ) -> FaultRule {
-        let when = When::compile(self.when.as_ref(), &path.field("when"), compiler);
-        When::check_offered(self.when.as_ref(), selector, &path.field("when"), compiler);
+        let when = When::compile(self.when.as_ref(), selector, &path.field("when"), compiler);
         let shadow = self.shadow || section_shadow;
         if self.delay.is_none() && self.abort.is_none() {
             compiler.problems.report(path, "does nothing: it needs `delay`, `abort` or both");

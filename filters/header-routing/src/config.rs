@@ -214,8 +214,7 @@ impl Rule {
         path: &FieldPath,
         compiler: &mut Compiler,
     ) -> Option<RoutingRule> {
-        let when = When::compile(self.when.as_ref(), &path.field("when"), compiler);
-        When::check_offered(self.when.as_ref(), selector, &path.field("when"), compiler);
+        let when = When::compile(self.when.as_ref(), selector, &path.field("when"), compiler);
         let outcome = if self.shadow || section_shadow { Outcome::Shadow } else { Outcome::Changed };
         let goes =
             Goes { cluster: self.cluster.as_ref(), subset: self.subset.as_ref(), set: &self.set_headers };

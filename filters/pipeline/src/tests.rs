@@ -190,6 +190,48 @@ fn what_is_wrong_in_several_sections_is_said_at_once() {
 }
 
 #[test]
+fn a_when_that_nobody_meets_is_an_error_in_every_section() {
+    let when = json!({ "roles": ["admin"] });
+    let rules = [
+        ("authz", json!({ "name": "a", "allow": true, "when": when })),
+        ("rateLimit", json!({ "name": "a", "limit": "1/s", "when": when })),
+        ("routing", json!({ "name": "a", "subset": "v2", "when": when })),
+        ("fault", json!({ "name": "a", "abort": { "status": 503, "percent": 1 }, "when": when })),
+        (
+            "compose",
+            json!({ "name": "a", "within": "1s", "parts": { "a": { "cluster": "a", "path": "/a" } }, "when": when }),
+        ),
+    ];
+    let without_when = ["authn", "telemetry"];
+    let tried: Vec<&str> = rules.iter().map(|(section, _)| *section).collect();
+    for section in SECTIONS {
+        assert!(
+            tried.contains(section) != without_when.contains(section),
+            "`{section}`: has its rules a `when`?"
+        );
+    }
+    for (section, rule) in rules {
+        let problems = compile(&json!({ "version": 1, section: { "rules": [rule] } })).err().unwrap();
+        let expected = format!("{section}.rules[0].when: this never holds: it asks who is calling");
+        assert!(problems.contains(&expected), "{section}: {problems}");
+        // Somebody is proven, but never an admin: the keys have another role.
+        let mut document = whole();
+        document[section] = json!({ "rules": [rule] });
+        let problems = compile(&document).err().unwrap();
+        assert!(problems.contains(&format!("{section}.rules[0].when.roles: this never holds")), "{problems}");
+    }
+}
+
+#[test]
+fn a_section_without_rules_is_warned_of() {
+    for section in ["rateLimit", "routing", "fault", "compose"] {
+        let pipeline = pipeline(json!({ "version": 1, section: { "rules": [] } }));
+        let warnings: Vec<_> = pipeline.warnings().iter().map(ToString::to_string).collect();
+        assert!(warnings.concat().contains(&format!("{section}.rules: no rule")), "{section}: {warnings:?}");
+    }
+}
+
+#[test]
 fn stages_are_asked_in_the_fixed_order_and_the_first_answer_ends_it() {
     let pipeline = pipeline(whole());
     let environment = SimulatedHost::default().with_peer_address("192.0.2.1");

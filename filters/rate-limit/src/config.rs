@@ -189,8 +189,7 @@ impl RuleConfig {
         compiler: &mut Compiler,
     ) -> Option<Rule> {
         let selector = compiler.selector(self.matches.as_ref(), path);
-        let when = When::compile(self.when.as_ref(), &path.field("when"), compiler);
-        When::check_offered(self.when.as_ref(), selector, &path.field("when"), compiler);
+        let when = When::compile(self.when.as_ref(), selector, &path.field("when"), compiler);
         let cost = self.cost.unwrap_or(1);
         if cost == 0 {
             compiler.problems.report(&path.field("cost"), "a request that takes nothing is never limited");

@@ -11,7 +11,7 @@ use crate::decision::exchange::Exchange;
 use crate::document::list::{OneOrMany, OrderedMap};
 use crate::document::name::Name;
 use crate::document::problem::FieldPath;
-use crate::rule::selector::ValueMatch;
+use crate::rule::selector::{SelectorId, ValueMatch};
 use serde::de::{self, Deserialize, Deserializer};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -243,9 +243,17 @@ pub struct CompiledWhen {
 }
 
 impl When {
-    /// Compiles a rule's `when`, which stands at `path`; none holds for anybody.
-    pub fn compile(when: Option<&When>, path: &FieldPath, compiler: &mut Compiler) -> CompiledWhen {
-        Self::compile_within(when, None, path, compiler)
+    /// Compiles a rule's `when`, which stands at `path`; none holds for anybody. What no provider can say of a caller whose request
+    /// matches `selector`, the rule's compiled `match`, is reported.
+    pub fn compile(
+        when: Option<&When>,
+        selector: SelectorId,
+        path: &FieldPath,
+        compiler: &mut Compiler,
+    ) -> CompiledWhen {
+        let compiled = Self::compile_within(when, None, path, compiler);
+        Self::check_offered(when, selector, path, compiler);
+        compiled
     }
 
     /// An empty text proves nothing: a token may hold one, and nobody means it. (Providers, principals and permissions are looked up.)

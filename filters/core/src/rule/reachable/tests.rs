@@ -306,7 +306,7 @@ fn what_can_never_match_is_a_problem() {
         let mut compiler = Compiler::default();
         let rules = json!([conditions]);
         let rules = compiled(&rules, &path(), &mut compiler);
-        When::compile(rules[0].2.as_ref(), &path(), &mut compiler);
+        When::compile(rules[0].2.as_ref(), rules[0].1, &path(), &mut compiler);
         assert_eq!(!compiler.problems.is_empty(), expected, "{conditions}: {}", compiler.problems);
     }
 }

@@ -22,7 +22,7 @@ type Offers<'w> = Box<dyn Fn(&Offer, &str) -> bool + 'w>;
 impl When {
     /// Reports what a rule's `when` at `path` asks that no provider can say of a caller. `selector` is the rule's compiled `match`: where
     /// `authn` accepts only some providers for its requests, the others do not count.
-    pub fn check_offered(
+    pub(super) fn check_offered(
         when: Option<&Self>,
         selector: SelectorId,
         path: &FieldPath,

@@ -1,6 +1,6 @@
 use super::*;
 use crate::caller::client::AddressConfig;
-use crate::caller::offer::Offer;
+use crate::caller::offer::{Offer, Possible};
 use crate::caller::roles::Roles;
 use crate::document::decode::from_json;
 use crate::document::problem::Problems;
@@ -19,14 +19,16 @@ fn compiler() -> Compiler {
         r#"{"reader":{"permissions":["read"]},"clerk":{"inherits":["reader"],"permissions":["write"]}}"#;
     compiler.roles =
         Roles::compile(&from_json(roles.as_bytes()).unwrap(), &FieldPath::root(), &mut Problems::default());
-    compiler.offers = Some(vec![Offer::of_an_issuer(Name::new("staff").unwrap())]);
+    let attributes = [("plan".to_owned(), Possible::Any)].into_iter().collect();
+    compiler.offers = Some(vec![Offer { attributes, ..Offer::of_an_issuer(Name::new("staff").unwrap()) }]);
     compiler
 }
 
 fn compile(when: serde_json::Value) -> (CompiledWhen, String) {
     let mut compiler = compiler();
     let when: When = from_json(when.to_string().as_bytes()).unwrap();
-    let compiled = When::compile(Some(&when), &FieldPath::root().field("when"), &mut compiler);
+    let compiled =
+        When::compile(Some(&when), SelectorId::EVERY, &FieldPath::root().field("when"), &mut compiler);
     (compiled, compiler.problems.to_string())
 }
 
@@ -270,7 +272,8 @@ fn with_offers(when: serde_json::Value, providers: &[&str], origins: bool) -> (C
     });
     let mut compiler = Compiler { offers: Some(offers.collect()), ..Compiler::default() };
     let when: When = serde_json::from_value(when).unwrap();
-    let compiled = When::compile(Some(&when), &FieldPath::root().field("when"), &mut compiler);
+    let compiled =
+        When::compile(Some(&when), SelectorId::EVERY, &FieldPath::root().field("when"), &mut compiler);
     (compiled, compiler.problems.to_string())
 }
 
@@ -392,9 +395,7 @@ fn dangling_and_impossible_conditions_are_problems() {
 
 #[test]
 fn what_no_provider_can_say_of_a_caller_never_holds() {
-    use crate::caller::offer::{Offer, Possible};
     use crate::decision::compile::Accepting;
-    use crate::rule::selector::SelectorId;
     let name = |text: &str| Name::new(text).unwrap();
     let keys = Offer {
         provider: name("keys"),
@@ -413,7 +414,7 @@ fn what_no_provider_can_say_of_a_caller_never_holds() {
             vec![Accepting { selector: SelectorId::EVERY, providers: vec![Name::new(provider).unwrap()] }]
         });
         let when: When = from_json(when.to_string().as_bytes()).unwrap();
-        When::check_offered(Some(&when), SelectorId::EVERY, &FieldPath::root().field("when"), &mut compiler);
+        When::compile(Some(&when), SelectorId::EVERY, &FieldPath::root().field("when"), &mut compiler);
         let warnings = compiler.problems.warnings().iter().map(|warning| format!("warning: {warning}"));
         compiler.problems.iter().map(ToString::to_string).chain(warnings).collect::<Vec<_>>().join("\n")
     };
