@@ -9,8 +9,7 @@
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 # The policies, which know nothing of Envoy: their tests also run inside a WebAssembly VM.
-PURE_CRATES := sluice-core sluice-authn sluice-authz sluice-rate-limit sluice-header-routing \
-    sluice-fault-injection sluice-compose sluice-telemetry sluice-pipeline
+PURE_CRATES := $(filter-out sluice-host sluice-suite,$(patsubst filters/%/Cargo.toml,sluice-%,$(wildcard filters/*/Cargo.toml)))
 
 # What the integration tests find by name.
 TEST_ENVIRONMENT := SLUICE_DIST=$(CURDIR)/dist SLUICE_WASM=$(CURDIR)/dist/sluice.wasm \

@@ -1,7 +1,6 @@
 use super::Played;
 use serde_json::{Value, json};
 use sluice_core::caller::identity::Identity;
-use sluice_core::decision::compile::Position;
 use sluice_core::http::header::{HeaderName, HeaderValue};
 use sluice_pipeline::{Action, Reply};
 use std::fmt::Write as _;
@@ -49,7 +48,7 @@ fn text(played: &Played) -> Result<String, std::fmt::Error> {
         _ => writeln!(text, "rules don't see it: it can be read in more than one way, or in none")?,
     }
     for (position, stage) in explanation.stages.iter().enumerate() {
-        writeln!(text, "\n{:>2}. {}: {}", position + 1, stage.section.as_str(), step(stage.position))?;
+        writeln!(text, "\n{:>2}. {}: {}", position + 1, stage.place.section.name, stage.place.title)?;
         if !stage.asked && stage.notes.is_empty() {
             writeln!(text, "    not asked: the request was answered before")?;
         }
@@ -157,8 +156,8 @@ pub(super) fn json(played: &Played) -> Value {
             "client": explanation.client_address.map(|address| address.to_string()),
         })),
         "stages": explanation.stages.iter().map(|stage| json!({
-            "section": stage.section.as_str(),
-            "position": position(stage.position),
+            "section": stage.place.section.name,
+            "position": stage.place.name,
             "asked": stage.asked,
             "notes": stage.notes,
             "decisions": stage.decisions,
@@ -221,32 +220,4 @@ fn goes_on(action: &Action) -> bool {
 
 fn time(played: &Played) -> String {
     played.request.time.format(&Rfc3339).unwrap_or_default()
-}
-
-/// What a stage does, for people.
-fn step(position: Position) -> &'static str {
-    match position {
-        Position::Trace => "the trace context",
-        Position::LimitBeforeAuthn => "limits that need no identity",
-        Position::Authn => "who is calling",
-        Position::Authz => "who may do what",
-        Position::LimitAfterAuthz => "limits by identity",
-        Position::Routing => "where it goes",
-        Position::Fault => "faults on purpose",
-        Position::Compose => "one answer from several services",
-    }
-}
-
-/// A stage's position, for programs.
-fn position(position: Position) -> &'static str {
-    match position {
-        Position::Trace => "trace",
-        Position::LimitBeforeAuthn => "limitBeforeAuthn",
-        Position::Authn => "authn",
-        Position::Authz => "authz",
-        Position::LimitAfterAuthz => "limitAfterAuthz",
-        Position::Routing => "routing",
-        Position::Fault => "fault",
-        Position::Compose => "compose",
-    }
 }

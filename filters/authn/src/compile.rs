@@ -13,12 +13,15 @@ use crate::policy::{Authn, Provider, ProviderKind, Reasons, Requirement, Rule};
 use crate::scalar::KeyFact;
 use crate::token_cache::TokenCache;
 use crate::verifier::Verifier;
+use crate::{PLACE, SECTION};
 use sluice_core::decision::compile::{Accepting, Compiler, PolicySection, Stage};
-use sluice_core::decision::reason::{Outcome, ReasonId, Section};
+use sluice_core::decision::place::{Place, Section};
+use sluice_core::decision::reason::{Outcome, ReasonId};
 use sluice_core::document::list::OneOrMany;
 use sluice_core::document::name::Name;
 use sluice_core::document::problem::{FieldPath, Problems, quoted_list};
-use sluice_core::http::header::HeaderName;
+use sluice_core::document::variable::VariableName;
+use sluice_core::http::header::{HeaderName, HeaderValue};
 use sluice_core::rule::reachable::{OrderedRule, check_reachable, unprotected};
 use sluice_core::rule::selector::SelectorId;
 use std::cell::RefCell;
@@ -33,6 +36,22 @@ const MOST_CACHED: u32 = 1_000_000;
 const MOST_COMPARED: usize = 64;
 
 impl PolicySection for AuthnSection {
+    const SECTION: Section = SECTION;
+    const PLACES: &'static [Place] = &[PLACE];
+
+    fn variables(&self) -> Vec<&VariableName> {
+        Self::variables(self).into_iter().collect()
+    }
+
+    fn declare(&self, path: &FieldPath, compiler: &mut Compiler) {
+        compiler.offers = Some(self.offers());
+        for name in self.identity_headers() {
+            compiler.selectors.note_written(name, "`authn`");
+        }
+        compiler.accepted = self.accepted(&path.field("rules"), compiler);
+        compiler.challenges = self.offered_challenges();
+    }
+
     fn compile(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
         let authn = self.compile_policy(path, compiler);
         if authn.is_none() && compiler.problems.is_empty() {
@@ -60,24 +79,9 @@ impl AuthnSection {
         self.warn_of_mixed_principals(&path.field("providers"), &mut compiler.problems);
         self.check_credentials_are_not_forwarded(&providers_path, &mut compiler.problems);
         let rules = self.compile_rules(&path.field("rules"), compiler);
-        let realm = self.realm.as_deref().unwrap_or("sluice");
-        let challenges = Challenges::new(realm)
+        let challenges = Challenges::new(self.realm())
             .map_err(|message| compiler.problems.report(&path.field("realm"), message))
             .ok()?;
-        compiler.challenges = self
-            .providers
-            .iter()
-            .flat_map(|provider| {
-                [
-                    provider.jwt.as_ref().map(|_| Scheme::Bearer),
-                    provider.api_key.as_ref().map(|_| Scheme::ApiKey),
-                ]
-            })
-            .flatten()
-            .collect::<BTreeSet<Scheme>>()
-            .into_iter()
-            .filter_map(|scheme| challenges.challenge(scheme, None))
-            .collect();
         let cache_size = self.cache.size.unwrap_or(CACHE_SIZE);
         if cache_size > MOST_CACHED {
             let message =
@@ -109,6 +113,23 @@ impl AuthnSection {
         })
     }
 
+    /// The challenges that a client can answer: by a token, by an API key.
+    fn offered_challenges(&self) -> Vec<HeaderValue> {
+        // A realm that can't be written is a problem of its own.
+        let Ok(challenges) = Challenges::new(self.realm()) else { return Vec::new() };
+        let jwt = self.providers.iter().any(|provider| provider.jwt.is_some());
+        let api_key = self.providers.iter().any(|provider| provider.api_key.is_some());
+        [(jwt, Scheme::Bearer), (api_key, Scheme::ApiKey)]
+            .into_iter()
+            .filter(|(offered, _)| *offered)
+            .filter_map(|(_, scheme)| challenges.challenge(scheme, None))
+            .collect()
+    }
+
+    fn realm(&self) -> &str {
+        self.realm.as_deref().unwrap_or("sluice")
+    }
+
     fn compile_rules(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Rule> {
         compiler.check_unique(self.rules.iter().map(|rule| &rule.name), path);
         let mut rules: Vec<Rule> = self
@@ -131,8 +152,6 @@ impl AuthnSection {
             // As if there were none.
             rules.extend(self.every_request());
         }
-        // A wrong rule would make others look wrong.
-        compiler.accepted = compiler.problems.is_empty().then(|| self.accepted(&rules));
         Self::check_neighbours(&rules, path, compiler);
         let used: BTreeSet<usize> = rules
             .iter()
@@ -187,19 +206,28 @@ impl AuthnSection {
         }
     }
 
-    /// Which providers the rules accept.
-    fn accepted(&self, rules: &[Rule]) -> Vec<Accepting> {
-        let rules = rules.iter().filter(|rule| !rule.shadow);
-        let accepting = rules.map(|rule| {
-            let positions = match &rule.requirement {
-                Requirement::None => &[],
-                Requirement::Any(providers) | Requirement::Optional(providers) => providers.as_slice(),
+    /// Which providers the rules accept. `None` where something is wrong with them: that would make others look wrong.
+    fn accepted(&self, path: &FieldPath, compiler: &mut Compiler) -> Option<Vec<Accepting>> {
+        let all = || self.providers.iter().map(|provider| provider.name.clone()).collect::<Vec<_>>();
+        let mut accepting = Vec::new();
+        for (position, rule) in self.rules.iter().enumerate().filter(|(_, rule)| !rule.shadow) {
+            let providers = match &rule.require {
+                None => all(),
+                Some(Require::None) => Vec::new(),
+                Some(Require::Any(names) | Require::Optional(names)) => names.iter().cloned().collect(),
             };
-            let named = positions.iter().filter_map(|position| self.providers.get(*position));
-            let providers = named.map(|provider| provider.name.clone()).collect();
-            Accepting { selector: rule.selector, providers }
-        });
-        accepting.collect()
+            let exists = |name: &Name| self.providers.iter().any(|provider| provider.name == *name);
+            if !providers.iter().all(exists) {
+                return None;
+            }
+            let selector = compiler.selector(rule.matches.as_ref(), &path.index(position));
+            accepting.push(Accepting { selector, providers });
+        }
+        if accepting.is_empty() {
+            // As if there were no rules: one of all providers is required of every request.
+            accepting.push(Accepting { selector: SelectorId::EVERY, providers: all() });
+        }
+        compiler.problems.is_empty().then_some(accepting)
     }
 
     /// What holds where no rule decides anything: one of all providers is required of every request.
@@ -337,7 +365,7 @@ impl AuthnSection {
     }
 
     fn reasons(&self, compiler: &mut Compiler) -> Reasons {
-        let mut reason = |outcome, text: &str| compiler.reason(Section::Authn, outcome, text);
+        let mut reason = |outcome, text: &str| compiler.reason(SECTION, outcome, text);
         let denied = Failure::ALL.map(|failure| reason(Outcome::Denied, failure.reason()));
         let in_shadow = self.shadow || self.rules.iter().any(|rule| rule.shadow);
         let shadow: [ReasonId; Failure::ALL.len()] = if in_shadow {
@@ -395,8 +423,7 @@ impl ProviderConfig {
                 None
             }
         }?;
-        let accepted =
-            compiler.reason(Section::Authn, Outcome::Allowed, &format!("ok.provider:{}", self.name));
+        let accepted = compiler.reason(SECTION, Outcome::Allowed, &format!("ok.provider:{}", self.name));
         Some(Provider { name: self.name.clone(), kind, accepted })
     }
 }

@@ -41,6 +41,14 @@ pub mod policy;
 pub mod scalar;
 pub mod source;
 pub mod strict_json;
+use sluice_core::decision::place::{Place, Section};
+
+/// The section of the document.
+pub const SECTION: Section = Section::new("authn", "authn").that_admits();
+
+/// Its place in the order of execution.
+pub const PLACE: Place = SECTION.place(400, "who is calling");
+
 #[cfg(test)]
 mod test_tokens;
 pub mod token_cache;

@@ -1,5 +1,6 @@
 //! The decision: which rule, which of its providers, and what is answered.
 
+use crate::PLACE;
 use crate::api_key::ApiKeyProvider;
 use crate::challenge::{Challenges, Scheme};
 use crate::credential::{CredentialSource, Found};
@@ -12,9 +13,10 @@ use crate::jwt::JwtProvider;
 use crate::token_cache::{Remembered, TokenCache, TokenHash};
 use crate::verifier::{Signatures, Verifier};
 use sluice_core::caller::identity::Identity;
-use sluice_core::decision::compile::{Position, Stage};
+use sluice_core::decision::compile::Stage;
 use sluice_core::decision::exchange::Exchange;
-use sluice_core::decision::reason::{ReasonId, Section};
+use sluice_core::decision::place::Place;
+use sluice_core::decision::reason::ReasonId;
 use sluice_core::decision::verdict::{LocalReply, Mutations, Verdict};
 use sluice_core::document::name::Name;
 use sluice_core::http::header::{HeaderName, HeaderValue};
@@ -143,12 +145,12 @@ enum Answer {
 // === impl Stage for Authn ===
 
 impl Stage for Authn {
-    fn section(&self) -> Section {
-        Section::Authn
+    fn proves_identity(&self) -> bool {
+        true
     }
 
-    fn position(&self) -> Position {
-        Position::Authn
+    fn place(&self) -> Place {
+        PLACE
     }
 
     fn decide(&self, exchange: &mut Exchange<'_>, mutations: &mut Mutations) -> Verdict {

@@ -2,10 +2,13 @@
 
 use crate::joined_lists;
 use crate::policy::{AuthzPolicy, Rule};
+use crate::{PLACE, SECTION};
 use serde::Deserialize;
 use sluice_core::caller::roles::RoleConfig;
+use sluice_core::caller::roles::Roles;
 use sluice_core::decision::compile::{Compiler, PolicySection, Stage};
-use sluice_core::decision::reason::{Outcome, Section};
+use sluice_core::decision::place::{Place, Section};
+use sluice_core::decision::reason::Outcome;
 use sluice_core::document::list::OrderedMap;
 use sluice_core::document::name::Name;
 use sluice_core::document::problem::FieldPath;
@@ -64,6 +67,13 @@ pub struct RuleConfig {
 }
 
 impl PolicySection for AuthzSection {
+    const SECTION: Section = SECTION;
+    const PLACES: &'static [Place] = &[PLACE];
+
+    fn declare(&self, path: &FieldPath, compiler: &mut Compiler) {
+        compiler.roles = Roles::compile(&self.roles, &path.field("roles"), &mut compiler.problems);
+    }
+
     fn compile(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
         let (section, path) = (path, path.field("rules"));
         compiler.check_unique(self.rules.iter().map(|rule| &rule.name), &path);
@@ -107,7 +117,7 @@ impl PolicySection for AuthzSection {
                     .as_ref()
                     .and_then(|when| insufficient_scope(when.scopes.as_ref()?)),
                 shadow: rule.shadow,
-                reason: compiler.reason(Section::Authz, outcome, &text),
+                reason: compiler.reason(SECTION, outcome, &text),
             };
             match effect {
                 Effect::Deny => deny.push(compiled),
@@ -121,8 +131,8 @@ impl PolicySection for AuthzSection {
         }
         let denied = if self.shadow { Outcome::Shadow } else { Outcome::Denied };
         let default = match self.default {
-            Effect::Deny => compiler.reason(Section::Authz, denied, "denied.default"),
-            Effect::Allow => compiler.reason(Section::Authz, Outcome::Allowed, "allowed.default"),
+            Effect::Deny => compiler.reason(SECTION, denied, "denied.default"),
+            Effect::Allow => compiler.reason(SECTION, Outcome::Allowed, "allowed.default"),
         };
         vec![Box::new(AuthzPolicy {
             deny,

@@ -19,5 +19,13 @@ mod policy;
 pub use config::AuthzSection;
 pub use policy::AuthzPolicy;
 
+use sluice_core::decision::place::{Place, Section};
+
+/// The section of the document.
+pub const SECTION: Section = Section::new("authz", "authz").that_admits();
+
+/// Its place in the order of execution.
+pub const PLACE: Place = SECTION.place(500, "who may do what");
+
 #[cfg(test)]
 mod tests;

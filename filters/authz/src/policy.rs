@@ -1,9 +1,11 @@
 //! The decision: `deny` before `allow` before `default`.
 
+use crate::PLACE;
 use crate::config::Effect;
-use sluice_core::decision::compile::{Position, Stage};
+use sluice_core::decision::compile::Stage;
 use sluice_core::decision::exchange::Exchange;
-use sluice_core::decision::reason::{ReasonId, Section};
+use sluice_core::decision::place::Place;
+use sluice_core::decision::reason::ReasonId;
 use sluice_core::decision::verdict::{LocalReply, Mutations, Verdict};
 use sluice_core::document::name::Name;
 use sluice_core::http::header::{HeaderName, HeaderValue};
@@ -67,12 +69,8 @@ impl Rule {
 // === impl AuthzPolicy ===
 
 impl Stage for AuthzPolicy {
-    fn section(&self) -> Section {
-        Section::Authz
-    }
-
-    fn position(&self) -> Position {
-        Position::Authz
+    fn place(&self) -> Place {
+        PLACE
     }
 
     fn decide(&self, exchange: &mut Exchange<'_>, _: &mut Mutations) -> Verdict {

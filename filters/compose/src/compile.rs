@@ -2,8 +2,10 @@
 
 use crate::config::{ComposeSection, PartConfig, RuleConfig};
 use crate::policy::{ComposePolicy, Part, Reasons, Rule};
+use crate::{PLACE, SECTION};
 use sluice_core::decision::compile::{Compiler, PolicySection, Stage};
-use sluice_core::decision::reason::{Outcome, Section};
+use sluice_core::decision::place::{Place, Section};
+use sluice_core::decision::reason::Outcome;
 use sluice_core::document::problem::FieldPath;
 use sluice_core::http::header::{HeaderName, HeaderValue};
 use sluice_core::rule::reachable::{OrderedRule, check_reachable};
@@ -37,6 +39,9 @@ const NOT_FORWARDED: [&str; 11] = [
 ];
 
 impl PolicySection for ComposeSection {
+    const SECTION: Section = SECTION;
+    const PLACES: &'static [Place] = &[PLACE];
+
     fn compile(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
         let path = path.field("rules");
         if self.rules.is_empty() {
@@ -89,9 +94,8 @@ impl RuleConfig {
                     .report(&path, format!("`{name}` follows from the call itself and can't be forwarded"));
             }
         }
-        let mut reason = |outcome, text: &str| {
-            compiler.reason(Section::Compose, outcome, &format!("{text}.rule:{}", self.name))
-        };
+        let mut reason =
+            |outcome, text: &str| compiler.reason(SECTION, outcome, &format!("{text}.rule:{}", self.name));
         let reasons = Reasons {
             composed: reason(Outcome::Answered, "composed"),
             timed_out: reason(Outcome::Denied, "part_timed_out"),

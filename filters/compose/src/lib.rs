@@ -15,5 +15,13 @@ mod policy;
 
 pub use config::ComposeSection;
 
+use sluice_core::decision::place::{Place, Section};
+
+/// The section of the document.
+pub const SECTION: Section = Section::new("compose", "compose");
+
+/// Its place in the order of execution.
+pub const PLACE: Place = SECTION.place(1000, "one answer from several services");
+
 #[cfg(test)]
 mod tests;

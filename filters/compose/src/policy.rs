@@ -1,9 +1,11 @@
 //! The decision of `compose`.
 
+use crate::PLACE;
 use serde::Deserialize;
-use sluice_core::decision::compile::{Position, Stage};
+use sluice_core::decision::compile::Stage;
 use sluice_core::decision::exchange::Exchange;
-use sluice_core::decision::reason::{ReasonId, Section};
+use sluice_core::decision::place::Place;
+use sluice_core::decision::reason::ReasonId;
 use sluice_core::decision::verdict::{Content, LocalReply, Mutations, Verdict};
 use sluice_core::decision::wait::{Answer, Call, CallFailure, HttpCall, Wait};
 use sluice_core::document::name::Name;
@@ -68,12 +70,8 @@ enum Missing {
 // === impl Stage for ComposePolicy ===
 
 impl Stage for ComposePolicy {
-    fn section(&self) -> Section {
-        Section::Compose
-    }
-
-    fn position(&self) -> Position {
-        Position::Compose
+    fn place(&self) -> Place {
+        PLACE
     }
 
     fn asks_client_address(&self) -> bool {

@@ -4,6 +4,7 @@ pub mod compile;
 pub mod environment;
 pub mod exchange;
 pub(crate) mod known;
+pub mod place;
 pub mod reason;
 pub mod stages;
 pub mod verdict;

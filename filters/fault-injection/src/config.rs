@@ -1,10 +1,12 @@
 //! The section `fault`, and its compilation.
 
 use crate::policy::{Abort, Delay, FaultPolicy, FaultRule};
+use crate::{PLACE, SECTION};
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 use sluice_core::decision::compile::{Compiler, PolicySection, Stage};
-use sluice_core::decision::reason::{Outcome, Section};
+use sluice_core::decision::place::{Place, Section};
+use sluice_core::decision::reason::Outcome;
 use sluice_core::decision::verdict::LocalReply;
 use sluice_core::document::list::OrderedMap;
 use sluice_core::document::name::Name;
@@ -136,6 +138,9 @@ const NOT_TO_BE_SET: [&str; 9] = [
 ];
 
 impl PolicySection for FaultSection {
+    const SECTION: Section = SECTION;
+    const PLACES: &'static [Place] = &[PLACE];
+
     fn compile(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
         let rules_path = path.field("rules");
         if self.rules.is_empty() {
@@ -182,7 +187,7 @@ impl Rule {
                 );
             }
             let outcome = if shadow { Outcome::Shadow } else { Outcome::Changed };
-            let reason = compiler.reason(Section::Fault, outcome, &format!("delayed.rule:{}", self.name));
+            let reason = compiler.reason(SECTION, outcome, &format!("delayed.rule:{}", self.name));
             Delay { duration, percent: delay.percent, reason }
         });
         let abort = self
@@ -196,7 +201,7 @@ impl Rule {
 impl AbortConfig {
     fn compile(&self, rule: &Name, shadow: bool, path: &FieldPath, compiler: &mut Compiler) -> Abort {
         let outcome = if shadow { Outcome::Shadow } else { Outcome::Denied };
-        let reason = compiler.reason(Section::Fault, outcome, &format!("aborted.rule:{rule}"));
+        let reason = compiler.reason(SECTION, outcome, &format!("aborted.rule:{rule}"));
         // Not a word that could be taken for a real failure: who meets it shall know at once whom to ask.
         let mut reply = LocalReply::new(self.status.code(), reason, "A fault was injected on purpose.");
         reply.grpc_status = self.grpc_status.map(|GrpcStatus(code)| code);

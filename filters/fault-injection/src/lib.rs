@@ -13,5 +13,13 @@ mod policy;
 
 pub use config::FaultSection;
 
+use sluice_core::decision::place::{Place, Section};
+
+/// The section of the document.
+pub const SECTION: Section = Section::new("fault", "fault");
+
+/// Its place in the order of execution.
+pub const PLACE: Place = SECTION.place(900, "faults on purpose");
+
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,10 @@
 //! The decision of `fault`.
 
-use sluice_core::decision::compile::{Position, Stage};
+use crate::PLACE;
+use sluice_core::decision::compile::Stage;
 use sluice_core::decision::exchange::Exchange;
-use sluice_core::decision::reason::{ReasonId, Section};
+use sluice_core::decision::place::Place;
+use sluice_core::decision::reason::ReasonId;
 use sluice_core::decision::verdict::{LocalReply, Mutations, Verdict};
 use sluice_core::decision::wait::Wait;
 use sluice_core::document::name::Name;
@@ -40,12 +42,8 @@ pub(crate) struct Abort {
 }
 
 impl Stage for FaultPolicy {
-    fn section(&self) -> Section {
-        Section::Fault
-    }
-
-    fn position(&self) -> Position {
-        Position::Fault
+    fn place(&self) -> Place {
+        PLACE
     }
 
     fn waits(&self) -> bool {

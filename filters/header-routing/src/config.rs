@@ -2,10 +2,12 @@
 
 use crate::policy::{Choice, Destination, OwnedHeaders, RoutingPolicy, RoutingRule};
 use crate::split::Split;
+use crate::{PLACE, SECTION};
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 use sluice_core::decision::compile::{Compiler, PolicySection, Stage};
-use sluice_core::decision::reason::{Outcome, Section};
+use sluice_core::decision::place::{Place, Section};
+use sluice_core::decision::reason::Outcome;
 use sluice_core::document::list::{OneOrMany, OrderedMap};
 use sluice_core::document::name::Name;
 use sluice_core::document::problem::{FieldPath, quoted_list};
@@ -153,6 +155,9 @@ impl schemars::JsonSchema for Target {
 }
 
 impl PolicySection for RoutingSection {
+    const SECTION: Section = SECTION;
+    const PLACES: &'static [Place] = &[PLACE];
+
     fn compile(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
         let owned = self.headers.compile(&path.field("headers"), compiler);
         let rules_path = path.field("rules");
@@ -176,7 +181,7 @@ impl PolicySection for RoutingSection {
             rules.extend(rule.compile(selector, &owned, self.shadow, &rule_path, compiler));
         }
         check_reachable(&ordered, &rules_path, compiler);
-        let default = compiler.reason(Section::Routing, Outcome::Allowed, "default");
+        let default = compiler.reason(SECTION, Outcome::Allowed, "default");
         vec![Box::new(RoutingPolicy { owned, rules, default })]
     }
 }
@@ -345,7 +350,7 @@ impl Goes<'_> {
         // The cluster before the subset: `to:orders:v2`.
         let to: Vec<_> = self.cluster.into_iter().chain(self.subset).map(Target::text).collect();
         let to = if to.is_empty() { String::new() } else { format!(".to:{}", to.join(":")) };
-        let reason = compiler.reason(Section::Routing, outcome, &format!("routed.rule:{rule}{to}"));
+        let reason = compiler.reason(SECTION, outcome, &format!("routed.rule:{rule}{to}"));
         Some(Destination { headers, reason })
     }
 }

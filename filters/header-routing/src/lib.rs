@@ -19,5 +19,13 @@ mod split;
 
 pub use config::RoutingSection;
 
+use sluice_core::decision::place::{Place, Section};
+
+/// The section of the document.
+pub const SECTION: Section = Section::new("routing", "routing");
+
+/// Its place in the order of execution.
+pub const PLACE: Place = SECTION.place(800, "where it goes");
+
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,11 @@
 //! The decision of `routing`.
 
-use crate::split::{Place, Split};
-use sluice_core::decision::compile::{Position, Stage};
+use crate::PLACE;
+use crate::split::{Chosen, Split};
+use sluice_core::decision::compile::Stage;
 use sluice_core::decision::exchange::Exchange;
-use sluice_core::decision::reason::{ReasonId, Section};
+use sluice_core::decision::place::Place;
+use sluice_core::decision::reason::ReasonId;
 use sluice_core::decision::verdict::{Mutations, Verdict};
 use sluice_core::document::name::Name;
 use sluice_core::http::header::{HeaderName, HeaderValue};
@@ -53,12 +55,8 @@ pub(crate) struct Destination {
 }
 
 impl Stage for RoutingPolicy {
-    fn section(&self) -> Section {
-        Section::Routing
-    }
-
-    fn position(&self) -> Position {
-        Position::Routing
+    fn place(&self) -> Place {
+        PLACE
     }
 
     fn asks_client_address(&self) -> bool {
@@ -146,7 +144,7 @@ impl RoutingRule {
                 Some(destination)
             }
             Choice::Split(split) => {
-                let Place { destination, position, by } = split.place(exchange, self.selector)?;
+                let Chosen { destination, position, by } = split.choose(exchange, self.selector)?;
                 exchange.note(|| {
                     let place = f64::from(position) / 10_000.0;
                     let how = match by {

@@ -27,7 +27,7 @@ pub(crate) struct Split {
 }
 
 /// Where a request stands in a split, and why.
-pub(crate) struct Place<'s> {
+pub(crate) struct Chosen<'s> {
     pub(crate) destination: &'s Destination,
     /// 0 to 999,999.
     pub(crate) position: u32,
@@ -57,7 +57,7 @@ impl Split {
     }
 
     /// The place of a request in a rule whose `match` is `selector`.
-    pub(crate) fn place<'s>(&'s self, exchange: &Exchange<'_>, selector: SelectorId) -> Option<Place<'s>> {
+    pub(crate) fn choose<'s>(&'s self, exchange: &Exchange<'_>, selector: SelectorId) -> Option<Chosen<'s>> {
         let found = self.sticky.iter().find_map(|attribute| {
             let value = attribute.resolve_key(exchange, selector).filter(|value| !value.is_empty())?;
             Some((hash(self.keys, &value), attribute))
@@ -68,7 +68,7 @@ impl Split {
         };
         let position = position(draw);
         let (_, destination) = self.destinations.iter().find(|(end, _)| position < *end)?;
-        Some(Place { destination, position, by })
+        Some(Chosen { destination, position, by })
     }
 }
 

@@ -93,7 +93,7 @@ impl Counters {
 /// The name of a decision's counter. The bootstrap's `stats_tags` make labels of it; without them it is one long name.
 pub fn decision_counter(reason: &Reason) -> String {
     let Reason { section, outcome, text } = reason;
-    format!("sluice_decisions.section.{}.outcome.{}.reason.{text}", section.as_str(), outcome.as_str())
+    format!("sluice_decisions.section.{}.outcome.{}.reason.{text}", section.name, outcome.as_str())
 }
 
 fn increment(id: u32, by: u64) -> HostResult<()> {
@@ -116,15 +116,16 @@ fn define(name: String) -> HostResult<u32> {
 mod tests {
     use super::*;
     use crate::calls::stand_in::{self, StandIn};
-    use sluice_core::decision::reason::{Outcome, Section};
+    use sluice_core::decision::place::Section;
+    use sluice_core::decision::reason::Outcome;
 
     #[test]
     fn counts_reach_the_host_together_under_the_decisions_names() {
         stand_in::install(StandIn::default());
         let mut reasons = ReasonTable::default();
-        let expired = reasons.register(Section::Authn, Outcome::Denied, "token_expired");
-        let unused = reasons.register(Section::Authn, Outcome::Denied, "token_missing");
-        let rule = reasons.register(Section::Authz, Outcome::Allowed, "allowed.rule:read");
+        let expired = reasons.register(Section::new("authn", "authn"), Outcome::Denied, "token_expired");
+        let unused = reasons.register(Section::new("authn", "authn"), Outcome::Denied, "token_missing");
+        let rule = reasons.register(Section::new("authz", "authz"), Outcome::Allowed, "allowed.rule:read");
         let mut counters = Counters::new(&reasons);
         for reason in [expired, rule, expired] {
             counters.count(reason);
@@ -158,7 +159,8 @@ mod tests {
     fn a_second_configuration_uses_the_first_ones_counters() {
         stand_in::install(StandIn::default());
         let mut reasons = ReasonTable::default();
-        let reason = reasons.register(Section::Fault, Outcome::Denied, "shared_by_two_configurations");
+        let reason =
+            reasons.register(Section::new("fault", "fault"), Outcome::Denied, "shared_by_two_configurations");
         for _ in 0..2 {
             let mut counters = Counters::new(&reasons);
             counters.count(reason);

@@ -5,6 +5,7 @@ use serde::de::{self, Deserializer};
 use sluice_core::caller::client::ClientSection;
 use sluice_core::caller::network::Cidr;
 use sluice_core::decision::compile::{Compiler, PolicySection, Stage};
+use sluice_core::decision::place::Place;
 use sluice_core::document::list::{OneOrMany, OrderedMap};
 use sluice_core::document::name::Name;
 use sluice_core::document::problem::FieldPath;
@@ -38,29 +39,46 @@ macro_rules! sections {
         }
 
         /// The sections that this edition knows, besides `version`, `client` and `definitions`.
-        pub const SECTIONS: &[&str] = &[$(#[cfg(feature = $feature)] $name,)*];
+        pub const SECTIONS: &[&str] = &[$(#[cfg(feature = $feature)] <$type as PolicySection>::SECTION.field,)*];
+
+        /// The cargo features that bring them, in the same order.
+        pub const FEATURES: &[&str] = &[$(#[cfg(feature = $feature)] $feature,)*];
+
+        /// Where the stages of each stand in the order of execution.
+        pub const PLACES: &[&[Place]] = &[$(#[cfg(feature = $feature)] <$type as PolicySection>::PLACES,)*];
 
         impl Document {
-            /// Compiles every section into its stages, in no particular order.
+            /// Compiles every section into its stages, in the order of execution.
             pub(crate) fn stages(&self, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
-                #[allow(unused_mut, reason = "an edition may have no section at all")]
+                let root = FieldPath::root();
+                $(
+                    #[cfg(feature = $feature)]
+                    if let Some(section) = &self.$field {
+                        section.declare(&root.field($name), compiler);
+                    }
+                )*
                 let mut stages: Vec<Box<dyn Stage>> = Vec::new();
                 $(
                     #[cfg(feature = $feature)]
                     if let Some(section) = &self.$field {
-                        stages.extend(section.compile(&FieldPath::root().field($name), compiler));
+                        stages.extend(section.compile(&root.field($name), compiler));
                     }
                 )*
-                let _ = compiler;
+                let _ = (&root, compiler);
+                stages.sort_by_key(|stage| stage.place().order);
                 stages
             }
 
             /// The environment variables that the document refers to, in alphabetical order, each once.
             pub fn variables(&self) -> Vec<&VariableName> {
-                #[cfg(feature = "auth")]
-                return self.authn.iter().flat_map(|authn| authn.variables()).collect();
-                #[cfg(not(feature = "auth"))]
-                Vec::new()
+                let mut names: Vec<&VariableName> = Vec::new();
+                $(
+                    #[cfg(feature = $feature)]
+                    names.extend(self.$field.iter().flat_map(PolicySection::variables));
+                )*
+                names.sort_unstable();
+                names.dedup();
+                names
             }
 
             /// The names of the sections that the document has.
@@ -79,7 +97,8 @@ macro_rules! sections {
     };
 }
 
-// A section: the cargo feature that has it, its field, its name in the document, its type.
+// A section: the cargo feature that has it, its field here, its field in the document, its type. All else follows from what the type says of
+// itself (`PolicySection`).
 sections! {
     /// Authentication: who is calling, with proof.
     "auth" authn "authn": sluice_authn::AuthnSection;

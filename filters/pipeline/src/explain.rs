@@ -2,10 +2,11 @@
 
 use crate::pipeline::{Decided, Pipeline, Scratch, Step};
 use sluice_core::caller::identity::Identity;
-use sluice_core::decision::compile::{Position, Stage};
+use sluice_core::decision::compile::Stage;
 use sluice_core::decision::environment::Environment;
 use sluice_core::decision::exchange::Exchange;
-use sluice_core::decision::reason::{ReasonTable, Section};
+use sluice_core::decision::place::Place;
+use sluice_core::decision::reason::ReasonTable;
 use sluice_core::decision::stages::Observer;
 use sluice_core::decision::verdict::{Mutations, Verdict};
 use sluice_core::decision::wait::{Answer, Call, CallFailure, Wait};
@@ -36,10 +37,8 @@ pub struct Explanation {
 /// What one stage did.
 #[derive(Clone, Debug)]
 pub struct StageExplanation {
-    /// The section that the stage comes from.
-    pub section: Section,
-    /// When it is asked.
-    pub position: Position,
+    /// When it is asked, and the section that it comes from.
+    pub place: Place,
     /// Whether it was asked at all.
     pub asked: bool,
     /// What it looked at and why it decided so.
@@ -65,15 +64,14 @@ struct Notebook<'p> {
 
 impl Notebook<'_> {
     fn write(&mut self, stage: &dyn Stage, asked: bool, notes: Vec<String>, decisions: Vec<String>) {
-        let (section, position) = (stage.section(), stage.position());
-        self.stages.push(StageExplanation { section, position, asked, notes, decisions });
+        self.stages.push(StageExplanation { place: stage.place(), asked, notes, decisions });
     }
 }
 
 impl Observer for Notebook<'_> {
     fn asks(&mut self, stage: &dyn Stage, exchange: &Exchange<'_>) -> bool {
         self.client_address = exchange.client_address();
-        let skipped = self.identity_given && stage.position() == Position::Authn;
+        let skipped = self.identity_given && stage.proves_identity();
         if skipped {
             self.write(stage, false, vec!["not asked: the identity is given".to_owned()], Vec::new());
         }

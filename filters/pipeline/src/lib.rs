@@ -3,8 +3,8 @@
 //! [`Document`] is the document's shape; [`Pipeline`] what it compiles to. The module in the proxy and the `sluice` command run the
 //! very same pipeline; they differ in the [`Environment`](sluice_core::decision::environment::Environment) that they bring.
 //!
-//! The order of execution is that of [`Position`](sluice_core::decision::compile::Position): trace context, limits that need no identity,
-//! authentication, authorization, limits by identity, routing, faults. Changes that policies ask for are gathered and applied once.
+//! The order of execution is that of the policies' [places](sluice_core::decision::place::Place). Changes that policies ask for are gathered
+//! and applied once.
 //!
 //! Adding a policy is a crate and a line in `sections!` in `document.rs`; see `docs/adding-a-policy.md`.
 
@@ -16,7 +16,7 @@ mod explain;
 mod pipeline;
 mod reply;
 
-pub use document::{Definitions, Document, IpList, SECTIONS};
+pub use document::{Definitions, Document, FEATURES, IpList, PLACES, SECTIONS};
 pub use explain::{Explanation, StageExplanation};
 pub use pipeline::{Action, Decided, Pipeline, Scratch, Seeds, Step, Suspended};
 pub use reply::Reply;

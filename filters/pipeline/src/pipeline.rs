@@ -7,7 +7,8 @@ use sluice_core::caller::client::AddressConfig;
 use sluice_core::decision::compile::{Compiler, Stage};
 use sluice_core::decision::environment::{Environment, UnixTime};
 use sluice_core::decision::exchange::{Exchange, Facts};
-use sluice_core::decision::reason::{Outcome, ReasonId, ReasonTable, Section};
+use sluice_core::decision::place::Section;
+use sluice_core::decision::reason::{Outcome, ReasonId, ReasonTable};
 use sluice_core::decision::stages::{self, Observer};
 use sluice_core::decision::verdict::{LocalReply, Mutations, Verdict};
 use sluice_core::decision::wait::{Answer, Call, Wait};
@@ -183,26 +184,13 @@ impl Pipeline {
         compiler.refuses_several_peer_identities = document.client.peer_identity_header.is_some();
         compiler.selectors.compile_definitions(&mut compiler.problems);
         let unreadable = Unreadable::REASONS
-            .map(|text| (text, compiler.reason(Section::Request, Outcome::Denied, text)))
+            .map(|text| (text, compiler.reason(Section::REQUEST, Outcome::Denied, text)))
             .to_vec();
-        // What `when` of any section may refer to.
-        #[cfg(feature = "auth")]
-        {
-            let path = sluice_core::document::problem::FieldPath::root();
-            compiler.offers = Some(document.authn.as_ref().map(|authn| authn.offers()).unwrap_or_default());
-            for name in document.authn.iter().flat_map(|authn| authn.identity_headers()) {
-                compiler.selectors.note_written(name, "`authn`");
-            }
-            if let Some(authz) = &document.authz {
-                let path = path.field("authz").field("roles");
-                compiler.roles =
-                    sluice_core::caller::roles::Roles::compile(&authz.roles, &path, &mut compiler.problems);
-            }
-        }
+        // What `when` of any section may refer to: nobody, unless `authn` says otherwise.
+        compiler.offers = Some(Vec::new());
         let root = sluice_core::document::problem::FieldPath::root();
         document.client.address.check(&root.field("client").field("address"), &mut compiler.problems);
-        let mut stages = document.stages(&mut compiler);
-        stages.sort_by_key(|stage| stage.position());
+        let stages = document.stages(&mut compiler);
         #[cfg(feature = "telemetry")]
         let telemetry = document.telemetry.as_ref().map(|section| {
             section.compile_policy(
@@ -509,10 +497,8 @@ impl Pipeline {
             Some(reason) => format!("denied:{reason}"),
             None => {
                 let mut reasons = decisions.iter().rev().filter_map(|id| self.reasons.get(*id));
-                let admitted = reasons.find(|reason| {
-                    reason.outcome == Outcome::Allowed
-                        && matches!(reason.section, Section::Authn | Section::Authz)
-                });
+                let admitted =
+                    reasons.find(|reason| reason.outcome == Outcome::Allowed && reason.section.admits);
                 admitted.map_or_else(|| "allowed".to_owned(), |reason| format!("allowed:{reason}"))
             }
         };

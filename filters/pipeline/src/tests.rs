@@ -1,5 +1,6 @@
 use super::*;
 use serde_json::{Value, json};
+use sluice_core::decision::place::Place;
 use sluice_core::http::header_map::HeaderMap;
 use sluice_core::simulation::SimulatedHost;
 #[cfg(target_arch = "wasm32")]
@@ -490,5 +491,33 @@ fn what_cannot_be_read_is_refused_in_the_form_that_the_client_reads() {
             assert_eq!(reply.grpc_status, grpc.then_some(grpc_status));
             assert_eq!(reply.body.starts_with(b"{"), !grpc);
         }
+    }
+}
+
+/// What the pipeline's policies say of themselves, in the order of execution, is what docs/overview.md tells.
+#[test]
+fn the_overview_lists_all_places_in_their_order() {
+    let mut places: Vec<_> = PLACES.iter().copied().flatten().collect();
+    places.sort_by_key(|place| place.order);
+    let rows: Vec<String> = places
+        .iter()
+        .map(|place| {
+            let (field, Place { order, name, title, .. }) = (place.section.field, place);
+            format!("| {order} | `{name}` | {title} | `{field}` |")
+        })
+        .collect();
+    let page = include_str!("../../../docs/overview.md");
+    let table = page.lines().skip_while(|line| !line.starts_with("| order |")).skip(2);
+    let table: Vec<&str> = table.take_while(|line| line.starts_with('|')).collect();
+    assert_eq!(table, rows);
+    assert!(places.windows(2).all(|pair| pair[0].order < pair[1].order), "two stages at one place");
+}
+
+/// The fields of the document are named by hand, for serde; the sections name themselves.
+#[test]
+fn each_section_is_the_field_that_it_says() {
+    for section in SECTIONS {
+        let error = compile(&json!({ "version": 1, *section: 7 })).err().unwrap_or_default();
+        assert!(error.starts_with(&format!("{section}: ")), "{section}: {error}");
     }
 }

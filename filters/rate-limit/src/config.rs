@@ -8,10 +8,12 @@ use crate::lease::{Leases, Terms};
 use crate::policy::RateLimitPolicy;
 use crate::rule::{Limit, Reasons, Remembered, Rule};
 use crate::table::Table;
+use crate::{AFTER_AUTHZ, BEFORE_AUTHN, SECTION};
 use serde::de::{self, Deserialize, Deserializer};
 use siphasher::sip::SipHasher13;
-use sluice_core::decision::compile::{Compiler, PolicySection, Position, Stage};
-use sluice_core::decision::reason::{Outcome, Section};
+use sluice_core::decision::compile::{Compiler, PolicySection, Stage};
+use sluice_core::decision::place::{Place, Section};
+use sluice_core::decision::reason::Outcome;
 use sluice_core::document::list::{OneOrMany, OrderedMap};
 use sluice_core::document::name::Name;
 use sluice_core::document::problem::FieldPath;
@@ -146,6 +148,9 @@ const DEFAULT_IPV6_PREFIX: u8 = 64;
 // === impl RateLimitSection ===
 
 impl PolicySection for RateLimitSection {
+    const SECTION: Section = SECTION;
+    const PLACES: &'static [Place] = &[BEFORE_AUTHN, AFTER_AUTHZ];
+
     fn compile(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
         let path = path.field("rules");
         if self.rules.is_empty() {
@@ -159,12 +164,12 @@ impl PolicySection for RateLimitSection {
             let asks_identity = rule.asks_identity();
             (if asks_identity { &mut after } else { &mut before }).extend(compiled);
         }
-        let stages = [(Position::LimitBeforeAuthn, before), (Position::LimitAfterAuthz, after)];
+        let stages = [(BEFORE_AUTHN, before), (AFTER_AUTHZ, after)];
         let stages = stages.into_iter().filter(|(_, rules)| !rules.is_empty());
         stages
-            .map(|(position, rules)| {
+            .map(|(place, rules)| {
                 let fields = Fields::new(self.headers);
-                Box::new(RateLimitPolicy { position, rules, fields, looks: RefCell::default() })
+                Box::new(RateLimitPolicy { place, rules, fields, looks: RefCell::default() })
                     as Box<dyn Stage>
             })
             .collect()
@@ -227,7 +232,7 @@ impl RuleConfig {
         let most_units = limits.iter().map(|limit| limit.gcra.burst()).max().unwrap_or(0);
         let outcome = if shadow || self.shadow { Outcome::Shadow } else { Outcome::Denied };
         let mut reason =
-            |what: &str| compiler.reason(Section::RateLimit, outcome, &format!("{what}.rule:{}", self.name));
+            |what: &str| compiler.reason(SECTION, outcome, &format!("{what}.rule:{}", self.name));
         let exceeded = reason("exceeded");
         // What a rule can never decide gets no name in metrics.
         let mut reason_if = |possible: bool, what: &str| if possible { reason(what) } else { exceeded };

@@ -36,5 +36,18 @@ mod table;
 pub use config::RateLimitSection;
 pub use policy::RateLimitPolicy;
 
+use sluice_core::decision::place::{Place, Section};
+
+/// The section of the document.
+pub const SECTION: Section = Section::new("rateLimit", "rate_limit");
+
+/// Where limits that need no identity are taken: a flood is turned away before any crypto.
+pub const BEFORE_AUTHN: Place =
+    Place { order: 300, name: "limitBeforeAuthn", title: "limits that need no identity", section: SECTION };
+
+/// Where limits that count by identity are taken.
+pub const AFTER_AUTHZ: Place =
+    Place { order: 600, name: "limitAfterAuthz", title: "limits by identity", section: SECTION };
+
 #[cfg(test)]
 mod tests;

@@ -3,10 +3,11 @@
 use crate::fields::{Fields, Standing, seconds};
 use crate::rule::{Left, Look, Refusal, Rule, Why};
 use crate::table::Table;
-use sluice_core::decision::compile::{Position, Stage};
+use sluice_core::decision::compile::Stage;
 use sluice_core::decision::environment::{Environment, UnixTime};
 use sluice_core::decision::exchange::Exchange;
-use sluice_core::decision::reason::{ReasonId, Section};
+use sluice_core::decision::place::Place;
+use sluice_core::decision::reason::ReasonId;
 use sluice_core::decision::verdict::{LocalReply, Mutations, Verdict};
 use sluice_core::rule::attribute::Attribute;
 use std::cell::RefCell;
@@ -15,7 +16,7 @@ use std::cell::RefCell;
 /// the others.
 #[derive(Debug)]
 pub struct RateLimitPolicy {
-    pub(crate) position: Position,
+    pub(crate) place: Place,
     pub(crate) rules: Vec<Rule>,
     pub(crate) fields: Fields,
     /// What was found before anything is taken; kept so that a request allocates none.
@@ -37,12 +38,8 @@ impl Stage for RateLimitPolicy {
         Table::end(self.rules.iter().map(|rule| &rule.table), environment, environment.now());
     }
 
-    fn section(&self) -> Section {
-        Section::RateLimit
-    }
-
-    fn position(&self) -> Position {
-        self.position
+    fn place(&self) -> Place {
+        self.place
     }
 
     fn asks_client_address(&self) -> bool {

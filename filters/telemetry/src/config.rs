@@ -2,11 +2,13 @@
 
 use crate::labels::{Label, LabelSet, Labels};
 use crate::trace::{TraceStage, Tracer};
+use crate::{PLACE, SECTION};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use sluice_core::decision::compile::{Compiler, PolicySection, Stage};
 use sluice_core::decision::environment::Environment;
 use sluice_core::decision::exchange::Exchange;
+use sluice_core::decision::place::{Place, Section};
 use sluice_core::decision::reason::ReasonId;
 use sluice_core::decision::verdict::Mutations;
 use sluice_core::document::list::OneOrMany;
@@ -139,6 +141,9 @@ pub struct TelemetryPolicy {
 }
 
 impl PolicySection for TelemetrySection {
+    const SECTION: Section = SECTION;
+    const PLACES: &'static [Place] = &[PLACE];
+
     /// The stage of the trace context. What remains is [`TelemetrySection::compile_policy`].
     fn compile(&self, _: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
         let stage = self.tracer(compiler).map(|tracer| Box::new(TraceStage(tracer)) as Box<dyn Stage>);

@@ -24,5 +24,13 @@ pub use config::{TelemetryPolicy, TelemetrySection};
 pub use labels::Labels;
 pub use trace::{is_trace_context, trace_of_answer};
 
+use sluice_core::decision::place::{Place, Section};
+
+/// The section of the document.
+pub const SECTION: Section = Section::new("telemetry", "telemetry");
+
+/// Its place in the order of execution.
+pub const PLACE: Place = Place { order: 100, name: "trace", title: "the trace context", section: SECTION };
+
 #[cfg(test)]
 mod tests;

@@ -2,10 +2,12 @@
 
 use crate::traceparent::TraceParent;
 use crate::tracestate;
-use sluice_core::decision::compile::{Compiler, Position, Stage};
+use crate::{PLACE, SECTION};
+use sluice_core::decision::compile::{Compiler, Stage};
 use sluice_core::decision::environment::Environment;
 use sluice_core::decision::exchange::Exchange;
-use sluice_core::decision::reason::{Outcome, ReasonId, Section};
+use sluice_core::decision::place::Place;
+use sluice_core::decision::reason::{Outcome, ReasonId};
 use sluice_core::decision::verdict::{Mutations, Verdict};
 use sluice_core::document::scalar::Percentage;
 use sluice_core::http::header::{HeaderName, HeaderValue};
@@ -58,7 +60,7 @@ pub fn trace_of_answer(mutations: &Mutations) -> Option<(HeaderName, HeaderValue
 impl Tracer {
     pub(crate) fn new(restart: bool, sampling: Percentage, compiler: &mut Compiler) -> Self {
         // Allowed, not changed: that a trace begins is no news for the access log.
-        let mut reason = |text| compiler.reason(Section::Telemetry, Outcome::Allowed, text);
+        let mut reason = |text| compiler.reason(SECTION, Outcome::Allowed, text);
         Self {
             restart,
             sampling,
@@ -128,12 +130,8 @@ impl Traced {
 // === impl TraceStage ===
 
 impl Stage for TraceStage {
-    fn section(&self) -> Section {
-        Section::Telemetry
-    }
-
-    fn position(&self) -> Position {
-        Position::Trace
+    fn place(&self) -> Place {
+        PLACE
     }
 
     fn decide(&self, exchange: &mut Exchange<'_>, mutations: &mut Mutations) -> Verdict {

@@ -120,6 +120,15 @@ pub fn build(layout: &Layout, editions: &[Edition], version: &str) -> Result<(),
 }
 
 /// Runs cargo and gives the module that it made.
+/// The document's sections are features of the pipeline: cargo's argument for them.
+fn features_of_pipeline(features: &[&str]) -> String {
+    let mut arguments: Vec<String> =
+        features.iter().map(|feature| format!("sluice-pipeline/{feature}")).collect();
+    // One feature may bring several sections.
+    arguments.dedup();
+    arguments.join(",")
+}
+
 fn compile(layout: &Layout, features: &[&str]) -> Result<PathBuf, Box<dyn Error>> {
     let output = Command::new(&layout.cargo)
         .args([
@@ -132,7 +141,7 @@ fn compile(layout: &Layout, features: &[&str]) -> Result<PathBuf, Box<dyn Error>
             "wasm32-wasip1",
             "--no-default-features",
         ])
-        .args(["--message-format", "json-render-diagnostics", "--features", &features.join(",")])
+        .args(["--message-format", "json-render-diagnostics", "--features", &features_of_pipeline(features)])
         .current_dir(&layout.root)
         .stderr(Stdio::inherit())
         .output()

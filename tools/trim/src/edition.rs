@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use sluice_metadata::Metadata;
+use sluice_pipeline::{FEATURES as ALL_FEATURES, SECTIONS as ALL_SECTIONS};
 
 /// The cargo package that all of them are built from, a cdylib.
 pub const PACKAGE: &str = "sluice-suite";
@@ -43,13 +44,7 @@ const AUTHZ: &str = "authz";
 const RATE_LIMIT: &str = "rateLimit";
 const ROUTING: &str = "routing";
 const FAULT: &str = "fault";
-const COMPOSE: &str = "compose";
 const TELEMETRY: &str = "telemetry";
-
-/// All cargo features of [`PACKAGE`].
-const ALL_FEATURES: &[&str] =
-    &["auth", "rate-limit", "header-routing", "fault-injection", "compose", "telemetry"];
-const ALL_SECTIONS: &[&str] = &[AUTHN, AUTHZ, RATE_LIMIT, ROUTING, FAULT, COMPOSE, TELEMETRY];
 
 /// One module of `dist/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

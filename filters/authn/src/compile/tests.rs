@@ -368,12 +368,12 @@ fn other_sections_learn_the_providers_and_how_to_ask_for_a_credential() {
     assert_eq!(names, ["partners", "staff"]);
     assert_eq!((offers[0].claims, offers[1].claims), (false, true));
     let mut compiler = Compiler::default();
-    assert_eq!(section.compile(&FieldPath::root(), &mut compiler).len(), 1);
+    section.declare(&FieldPath::root(), &mut compiler);
     let challenges: Vec<_> = compiler.challenges.iter().map(|value| value.as_bytes().to_vec()).collect();
     assert_eq!(challenges, [b"Bearer realm=\"sluice\"".to_vec(), b"ApiKey realm=\"sluice\"".to_vec()]);
     let edge: AuthnSection = serde_json::from_value(forwarded(json!({}))).unwrap();
     let mut compiler = Compiler::default();
-    edge.compile(&FieldPath::root(), &mut compiler);
+    edge.declare(&FieldPath::root(), &mut compiler);
     assert!(compiler.challenges.is_empty(), "no client can forward an identity");
     assert_eq!(ISSUER, "https://id.example.com");
 }

@@ -4,12 +4,13 @@ use crate::caller::offer::{Offer, Possible};
 use crate::caller::roles::Roles;
 use crate::decision::environment::{Environment, UnixTime};
 use crate::decision::exchange::Exchange;
-use crate::decision::reason::{Outcome, ReasonId, ReasonTable, Section};
+use crate::decision::place::{Place, Section};
+use crate::decision::reason::{Outcome, ReasonId, ReasonTable};
 use crate::decision::verdict::{Mutations, Verdict};
 use crate::document::list::OrderedMap;
 use crate::document::name::Name;
 use crate::document::problem::{FieldPath, Problems, quoted_list};
-use crate::document::variable::{self, Variables};
+use crate::document::variable::{self, VariableName, Variables};
 use crate::http::header::HeaderValue;
 use crate::http::protected::ProtectedNames;
 use crate::rule::attribute::Attribute;
@@ -17,34 +18,15 @@ use crate::rule::inclusion::Work;
 use crate::rule::selector::{Match, SelectorBuilder, SelectorId};
 use std::collections::HashMap;
 
-/// Where in the fixed order of execution a stage stands. The order of the variants is the order in which stages are asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Position {
-    /// The trace context.
-    Trace,
-    /// Limits that need no identity: a flood is turned away before any crypto.
-    LimitBeforeAuthn,
-    /// Authentication.
-    Authn,
-    /// Authorization.
-    Authz,
-    /// Limits that count by identity.
-    LimitAfterAuthz,
-    /// Routing.
-    Routing,
-    /// Fault injection.
-    Fault,
-    /// Answers that are composed of those of several services.
-    Compose,
-}
-
 /// A compiled policy, asked once per request.
 pub trait Stage {
-    /// The section of the document that it comes from.
-    fn section(&self) -> Section;
+    /// When it is asked, and the section of the document that it comes from.
+    fn place(&self) -> Place;
 
-    /// When it is asked.
-    fn position(&self) -> Position;
+    /// Whether it finds out who is calling: not asked where somebody who plays a request says so.
+    fn proves_identity(&self) -> bool {
+        false
+    }
 
     /// Whether it may ask for the client's address, other than by a rule's `match`: requests whose address can't be told get to no
     /// rule then.
@@ -78,6 +60,23 @@ pub trait Stage {
 
 /// A section of the document.
 pub trait PolicySection {
+    /// Its field and its name.
+    const SECTION: Section;
+
+    /// Where its stages stand in the order of execution.
+    const PLACES: &'static [Place];
+
+    /// The environment variables that it refers to.
+    fn variables(&self) -> Vec<&VariableName> {
+        Vec::new()
+    }
+
+    /// Says what other sections may ask of this one, which stands at `path`. Every section of a document has done so before the first is
+    /// compiled: the order of sections means nothing.
+    fn declare(&self, path: &FieldPath, compiler: &mut Compiler) {
+        let _ = (path, compiler);
+    }
+
     /// Compiles the section, which stands at `path`, into its stages. What is wrong goes into `compiler.problems`, all of it; the
     /// stages are thrown away then.
     fn compile(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>>;
@@ -109,11 +108,9 @@ pub struct Compiler {
     /// What the providers of `authn` can say of a caller; empty where the document has no `authn`. `None` where that is not known, as
     /// in a test of one section: then nothing is said about references to it.
     pub offers: Option<Vec<Offer>>,
-    /// Which requests `authn` accepts which providers for, in the order of its rules: set when it is compiled, before all other
-    /// sections. `None` where that is not known.
+    /// Which requests `authn` accepts which providers for, in the order of its rules. `None` where that is not known.
     pub accepted: Option<Vec<Accepting>>,
-    /// The challenges (RFC 9110 §11.6.1) that `authn` answers 401 with; set when it is compiled, before all other sections. Empty where
-    /// no credential of the client's could help.
+    /// The challenges (RFC 9110 §11.6.1) that `authn` answers 401 with. Empty where no credential of the client's could help.
     pub challenges: Vec<HeaderValue>,
     /// What time it is, where the document is looked at by somebody who may still mend it. `None` in a proxy: a document is not wrong
     /// because it has grown old.

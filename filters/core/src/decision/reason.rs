@@ -1,44 +1,8 @@
 //! The stable names of decisions. All that a document can decide are known when it is compiled, so labels are bounded by construction.
 
+use crate::decision::place::Section;
 use std::collections::HashMap;
 use std::fmt;
-
-/// The part of the document that decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Section {
-    /// What is true of every request, before any section.
-    Request,
-    /// `authn`.
-    Authn,
-    /// `authz`.
-    Authz,
-    /// `rateLimit`.
-    RateLimit,
-    /// `routing`.
-    Routing,
-    /// `fault`.
-    Fault,
-    /// `compose`.
-    Compose,
-    /// `telemetry`.
-    Telemetry,
-}
-
-impl Section {
-    /// The name in reasons and metric labels.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Section::Request => "request",
-            Section::Authn => "authn",
-            Section::Authz => "authz",
-            Section::RateLimit => "rate_limit",
-            Section::Routing => "routing",
-            Section::Fault => "fault",
-            Section::Compose => "compose",
-            Section::Telemetry => "telemetry",
-        }
-    }
-}
 
 /// What a decision does to the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,7 +45,7 @@ pub struct Reason {
 
 impl fmt::Display for Reason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}.{}", self.section.as_str(), self.text)
+        write!(out, "{}.{}", self.section.name, self.text)
     }
 }
 

@@ -150,8 +150,9 @@ impl Stand {
             problem.path = root.segments().iter().chain(problem.path.segments()).cloned().collect();
             Problems::from(problem)
         })?;
+        section.declare(&FieldPath::root().field(field), &mut compiler);
         let mut stages = section.compile(&FieldPath::root().field(field), &mut compiler);
-        stages.sort_by_key(|stage| stage.position());
+        stages.sort_by_key(|stage| stage.place().order);
         let stand = Self {
             stages,
             selectors: compiler.selectors.finish(),
