@@ -19,14 +19,14 @@ const EDITIONS: [(&str, &[&str], &str, &str, u16); 5] = [
         429,
     ),
     (
-        "sluice-header-routing.wasm",
+        "sluice-routing.wasm",
         &["routing"],
         "{version: 1, routing: {rules: [{name: a, match: {paths: [/a]}, subset: v2}]}}",
         "/a",
         200,
     ),
     (
-        "sluice-fault-injection.wasm",
+        "sluice-fault.wasm",
         &["fault"],
         "{version: 1, fault: {rules: [{name: a, match: {paths: [/a]}, abort: {status: 418, percent: 100}}]}}",
         "/a",
@@ -44,7 +44,7 @@ fn each_edition_does_its_own() {
         let answer = gateway.send(Request::get(path));
         assert_eq!(answer.status, status, "{module}: {}", answer.text());
         match module {
-            "sluice-header-routing.wasm" => assert_eq!(answer.json()["at"], "v2"),
+            "sluice-routing.wasm" => assert_eq!(answer.json()["at"], "v2"),
             "sluice-telemetry.wasm" => assert!(gateway.upstream().last().header("traceparent").is_some()),
             _ => {}
         }

@@ -7,11 +7,13 @@
 //! | module | holds |
 //! |---|---|
 //! | [`config`] | the section `authz` of the document |
+//! | `compile` | from it to the compiled policy, and all that can be wrong with it |
 //! | [`policy`] | the decision, and how a denial is answered |
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
 #![forbid(unsafe_code)]
 
+mod compile;
 pub mod config;
 mod joined_lists;
 mod policy;

@@ -8,9 +8,8 @@ use sluice_core::decision::place::{Place, Section};
 use sluice_core::decision::reason::Outcome;
 use sluice_core::document::problem::FieldPath;
 use sluice_core::http::header::{HeaderName, HeaderValue};
-use sluice_core::rule::reachable::{OrderedRule, check_reachable};
+use sluice_core::rule::head::{Head, HeadConfig};
 use sluice_core::rule::selector::SelectorId;
-use sluice_core::rule::when::When;
 use std::time::Duration;
 
 /// How many services one answer may be made of: all are called at the same time.
@@ -47,22 +46,25 @@ impl PolicySection for ComposeSection {
         if self.rules.is_empty() {
             compiler.problems.warn(&path, "no rule: the section does nothing");
         }
-        compiler.check_unique(self.rules.iter().map(|rule| &rule.name), &path);
-        let (mut rules, mut ordered) = (Vec::new(), Vec::new());
-        for (position, rule) in self.rules.iter().enumerate() {
-            let path = path.index(position);
-            let selector = compiler.selector(rule.matches.as_ref(), &path);
-            let when = rule.when.as_ref();
-            ordered.push(OrderedRule { name: &rule.name, selector, when, shadow: false });
-            rules.push(rule.compile(selector, &path, compiler));
-        }
-        check_reachable(&ordered, &path, compiler);
+        let heads = Head::compile_ordered(self.rules.iter().map(RuleConfig::head), &path, compiler);
+        let rules: Vec<Rule> = self
+            .rules
+            .iter()
+            .zip(heads)
+            .enumerate()
+            .map(|(position, (rule, head))| rule.compile(head, &path.index(position), compiler))
+            .collect();
         if rules.is_empty() { Vec::new() } else { vec![Box::new(ComposePolicy { rules })] }
     }
 }
 
 impl RuleConfig {
-    fn compile(&self, selector: SelectorId, path: &FieldPath, compiler: &mut Compiler) -> Rule {
+    fn head(&self) -> HeadConfig<'_> {
+        let Self { name, matches, when, .. } = self;
+        HeadConfig { name, matches: matches.as_ref(), when: when.as_ref(), shadow: false }
+    }
+
+    fn compile(&self, head: Head, path: &FieldPath, compiler: &mut Compiler) -> Rule {
         let within = self.within.get();
         if !(SHORTEST..=LONGEST).contains(&within) {
             let message = format!("{} is not a time to wait: from 1ms to 60s", self.within);
@@ -82,7 +84,7 @@ impl RuleConfig {
         let parts = self
             .parts
             .iter()
-            .map(|(member, part)| part.compile(member, selector, &parts_path.field(member), compiler))
+            .map(|(member, part)| part.compile(member, head.selector, &parts_path.field(member), compiler))
             .collect();
         let default: Vec<HeaderName> = FORWARDED.into_iter().map(HeaderName::from_static).collect();
         let forward = self.forward.as_ref().map_or(default, |names| names.as_slice().to_vec());
@@ -104,8 +106,7 @@ impl RuleConfig {
             refused: reason(Outcome::Denied, "part_refused"),
             missing_value: reason(Outcome::Denied, "missing_value"),
         };
-        let when = When::compile(self.when.as_ref(), selector, &path.field("when"), compiler);
-        Rule { name: self.name.clone(), selector, when, within, parts, forward, reasons }
+        Rule { head, within, parts, forward, reasons }
     }
 }
 

@@ -8,12 +8,10 @@ use sluice_core::decision::place::Place;
 use sluice_core::decision::reason::ReasonId;
 use sluice_core::decision::verdict::{Content, LocalReply, Mutations, Verdict};
 use sluice_core::decision::wait::{Answer, Call, CallFailure, HttpCall, Wait};
-use sluice_core::document::name::Name;
 use sluice_core::http::header::{HeaderName, HeaderValue};
 use sluice_core::rule::attribute::Attribute;
-use sluice_core::rule::selector::SelectorId;
+use sluice_core::rule::head::Head;
 use sluice_core::rule::template::{Encoding, Template};
-use sluice_core::rule::when::CompiledWhen;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -26,9 +24,7 @@ pub(crate) struct ComposePolicy {
 /// A compiled rule.
 #[derive(Debug)]
 pub(crate) struct Rule {
-    pub(crate) name: Name,
-    pub(crate) selector: SelectorId,
-    pub(crate) when: CompiledWhen,
+    pub(crate) head: Head,
     pub(crate) within: Duration,
     pub(crate) parts: Vec<Part>,
     pub(crate) forward: Vec<HeaderName>,
@@ -91,12 +87,7 @@ impl Stage for ComposePolicy {
             return Verdict::Continue;
         }
         for rule in &self.rules {
-            if !exchange.matches(rule.selector) {
-                exchange.note(|| format!("rule `{}`: {}", rule.name, exchange.unmatched(rule.selector)));
-                continue;
-            }
-            if let Some(key) = rule.when.unmet(exchange) {
-                exchange.note(|| format!("rule `{}`: the caller does not meet `when.{key}`", rule.name));
+            if !rule.head.applies(exchange) {
                 continue;
             }
             return Verdict::from(rule.compose(exchange, mutations));
@@ -112,8 +103,8 @@ impl Rule {
         let headers = self.forwarded(exchange, mutations);
         let mut calls = Vec::with_capacity(self.parts.len());
         for part in &self.parts {
-            let Some(path) = part.path.render(exchange, self.selector, Encoding::Path) else {
-                exchange.note(|| format!("rule `{}`: {} lacks a value", self.name, part.path.as_str()));
+            let Some(path) = part.path.render(exchange, self.head.selector, Encoding::Path) else {
+                exchange.note(|| format!("rule `{}`: {} lacks a value", self.head.name, part.path.as_str()));
                 let detail = "The request lacks a value that the answer is made from.";
                 return Ok(self.refuse(400, self.reasons.missing_value, detail));
             };
@@ -140,7 +131,7 @@ impl Rule {
             }
         }
         body.push(b'}');
-        exchange.note(|| format!("rule `{}`: composed of {} parts", self.name, self.parts.len()));
+        exchange.note(|| format!("rule `{}`: composed of {} parts", self.head.name, self.parts.len()));
         let mut reply = LocalReply::new(200, self.reasons.composed, "");
         reply.content = Some(Content { media_type: HeaderValue::from_static("application/json"), body });
         // It may be about the caller, and it is as fresh as its parts: nobody between shall keep it.

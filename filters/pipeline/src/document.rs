@@ -107,9 +107,9 @@ sections! {
     /// Rate limits.
     "rate-limit" rate_limit "rateLimit": sluice_rate_limit::RateLimitSection;
     /// Routing to clusters and subsets.
-    "header-routing" routing "routing": sluice_header_routing::RoutingSection;
+    "routing" routing "routing": sluice_routing::RoutingSection;
     /// Fault injection.
-    "fault-injection" fault "fault": sluice_fault_injection::FaultSection;
+    "fault" fault "fault": sluice_fault::FaultSection;
     /// Answers that are composed of those of several services.
     "compose" compose "compose": sluice_compose::ComposeSection;
     /// Trace context, decisions in the log, labels of metrics.

@@ -86,17 +86,12 @@ pub const EDITIONS: [Edition; 7] = [
         callbacks: &[REQUEST, RESPONSE],
     },
     Edition {
-        name: "sluice-header-routing",
-        features: &["header-routing"],
+        name: "sluice-routing",
+        features: &["routing"],
         sections: &[ROUTING],
         callbacks: &[REQUEST, TRAILERS],
     },
-    Edition {
-        name: "sluice-fault-injection",
-        features: &["fault-injection"],
-        sections: &[FAULT],
-        callbacks: &[REQUEST],
-    },
+    Edition { name: "sluice-fault", features: &["fault"], sections: &[FAULT], callbacks: &[REQUEST] },
     Edition {
         name: "sluice-telemetry",
         features: &["telemetry"],

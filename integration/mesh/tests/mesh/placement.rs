@@ -104,7 +104,7 @@ pub(crate) fn a_module_of_one_filter_beside_the_suite(mesh: &Mesh) -> Result<()>
         .on("inventory")
         .server()
         .phase("STATS")
-        .url(&format!("oci://{REGISTRY}/sluice/sluice-fault-injection:{VERSION}"));
+        .url(&format!("oci://{REGISTRY}/sluice/sluice-fault:{VERSION}"));
     let _suite = mesh.install(&suite)?;
     let _faults = mesh.install(&faults)?;
     client_may_only_read(mesh)?;

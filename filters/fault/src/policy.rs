@@ -7,22 +7,18 @@ use sluice_core::decision::place::Place;
 use sluice_core::decision::reason::ReasonId;
 use sluice_core::decision::verdict::{LocalReply, Mutations, Verdict};
 use sluice_core::decision::wait::Wait;
-use sluice_core::document::name::Name;
 use sluice_core::document::scalar::Percentage;
-use sluice_core::rule::selector::SelectorId;
-use sluice_core::rule::when::CompiledWhen;
+use sluice_core::rule::head::Head;
 use std::time::Duration;
 
 /// The compiled section.
 pub(crate) struct FaultPolicy {
-    pub(crate) rules: Vec<FaultRule>,
+    pub(crate) rules: Vec<Rule>,
 }
 
 /// A compiled rule.
-pub(crate) struct FaultRule {
-    pub(crate) name: Name,
-    pub(crate) selector: SelectorId,
-    pub(crate) when: CompiledWhen,
+pub(crate) struct Rule {
+    pub(crate) head: Head,
     pub(crate) delay: Option<Delay>,
     pub(crate) abort: Option<Abort>,
     pub(crate) shadow: bool,
@@ -52,12 +48,7 @@ impl Stage for FaultPolicy {
 
     fn decide(&self, exchange: &mut Exchange<'_>, _: &mut Mutations) -> Verdict {
         for rule in &self.rules {
-            if !exchange.matches(rule.selector) {
-                exchange.note(|| format!("rule `{}`: {}", rule.name, exchange.unmatched(rule.selector)));
-                continue;
-            }
-            if let Some(key) = rule.when.unmet(exchange) {
-                exchange.note(|| format!("rule `{}`: the caller does not meet `when.{key}`", rule.name));
+            if !rule.head.applies(exchange) {
                 continue;
             }
             let verdict = rule.draw(exchange);
@@ -69,7 +60,7 @@ impl Stage for FaultPolicy {
     }
 }
 
-impl FaultRule {
+impl Rule {
     /// Draws for the delay and, apart from it, for the abort, as Envoy's own fault filter does: a request may be delayed, aborted, or
     /// delayed and then aborted. Records what the pipeline does not record itself.
     fn draw(&self, exchange: &Exchange<'_>) -> Result<Verdict, Wait> {
@@ -84,7 +75,7 @@ impl FaultRule {
                     format!("delayed by {:?}, then answered {}", delay.duration, abort.reply.status)
                 }
             };
-            format!("rule `{}` matches{}: {what}", self.name, if self.shadow { " (shadow)" } else { "" })
+            format!("rule `{}` matches{}: {what}", self.head.name, if self.shadow { " (shadow)" } else { "" })
         });
         if let Some(delay) = delay {
             exchange.record(delay.reason);

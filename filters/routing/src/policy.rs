@@ -7,18 +7,16 @@ use sluice_core::decision::exchange::Exchange;
 use sluice_core::decision::place::Place;
 use sluice_core::decision::reason::ReasonId;
 use sluice_core::decision::verdict::{Mutations, Verdict};
-use sluice_core::document::name::Name;
 use sluice_core::http::header::{HeaderName, HeaderValue};
 use sluice_core::http::header_map::Single;
 use sluice_core::http::protected::ProtectedNames;
 use sluice_core::rule::attribute::Attribute;
-use sluice_core::rule::selector::SelectorId;
-use sluice_core::rule::when::CompiledWhen;
+use sluice_core::rule::head::Head;
 
 /// The compiled section.
 pub(crate) struct RoutingPolicy {
     pub(crate) owned: OwnedHeaders,
-    pub(crate) rules: Vec<RoutingRule>,
+    pub(crate) rules: Vec<Rule>,
     /// No rule decided.
     pub(crate) default: ReasonId,
 }
@@ -32,10 +30,8 @@ pub(crate) struct OwnedHeaders {
 }
 
 /// A compiled rule.
-pub(crate) struct RoutingRule {
-    pub(crate) name: Name,
-    pub(crate) selector: SelectorId,
-    pub(crate) when: CompiledWhen,
+pub(crate) struct Rule {
+    pub(crate) head: Head,
     pub(crate) choice: Choice,
     pub(crate) shadow: bool,
 }
@@ -91,12 +87,7 @@ impl RoutingPolicy {
     /// The destination of the first rule that matches and is not in shadow. Decisions on the way are recorded.
     fn choose<'p>(&'p self, exchange: &Exchange<'_>) -> Option<&'p Destination> {
         for rule in &self.rules {
-            if !exchange.matches(rule.selector) {
-                exchange.note(|| format!("rule `{}`: {}", rule.name, exchange.unmatched(rule.selector)));
-                continue;
-            }
-            if let Some(key) = rule.when.unmet(exchange) {
-                exchange.note(|| format!("rule `{}`: the caller does not meet `when.{key}`", rule.name));
+            if !rule.head.applies(exchange) {
                 continue;
             }
             let Some(destination) = rule.destination(exchange) else { continue };
@@ -136,15 +127,15 @@ impl RoutingPolicy {
     }
 }
 
-impl RoutingRule {
+impl Rule {
     fn destination(&self, exchange: &Exchange<'_>) -> Option<&Destination> {
         match &self.choice {
             Choice::One(destination) => {
-                exchange.note(|| format!("rule `{}` matches{}", self.name, self.in_shadow()));
+                exchange.note(|| format!("rule `{}` matches{}", self.head.name, self.in_shadow()));
                 Some(destination)
             }
             Choice::Split(split) => {
-                let Chosen { destination, position, by } = split.choose(exchange, self.selector)?;
+                let Chosen { destination, position, by } = split.choose(exchange, self.head.selector)?;
                 exchange.note(|| {
                     let place = f64::from(position) / 10_000.0;
                     let how = match by {
@@ -153,7 +144,7 @@ impl RoutingRule {
                     };
                     format!(
                         "rule `{}` matches{}; place in the split: {place} of 100, {how}",
-                        self.name,
+                        self.head.name,
                         self.in_shadow()
                     )
                 });

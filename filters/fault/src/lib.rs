@@ -2,12 +2,14 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`config`] | the section, and its compilation |
+//! | [`config`] | the section of the document |
+//! | `compile` | from it to the compiled policy, and all that can be wrong with it |
 //! | `policy` | the decision |
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
 #![forbid(unsafe_code)]
 
+mod compile;
 pub mod config;
 mod policy;
 
