@@ -48,10 +48,11 @@ test: setup lint build ## All tests: natively, on real Envoys, and inside a WebA
 	tools/test-wasm $(PURE_CRATES)
 	@tools/where-possible images-test kubernetes-test mesh-test compose-test
 
-lint: setup ## Formatting and clippy, without a warning, natively and as the module sees the code
+lint: setup ## Formatting, clippy natively and as the module sees the code, and what dependencies may be
 	cargo fmt --all --check
 	cargo clippy --profile tool --workspace --all-targets -- -D warnings
 	tools/wasm-cargo clippy --package sluice-suite --lib --target wasm32-wasip1 -- -D warnings
+	@tools/check-dependencies
 
 bench: build-suite ## Measures what a request costs, beside Envoy's own filters
 	@ENVOY_BIN=$(CURDIR)/.tools/bin/envoy cargo run --profile tool -p sluice-bench --

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use sluice_integration::tokens::Token;
-use sluice_integration::{Gateway, Mesh, Protocol, Proxy, Request, Upstream, wait_until};
+use sluice_integration::{Gateway, Mesh, Protocol, Proxy, Request, Upstream, wait_until, wait_until_some};
 
 const POLICY: &str = r#"
 version: 1
@@ -433,4 +433,24 @@ fn a_refusal_of_the_sidecar_is_found_by_the_edges_trace_and_no_log_of_the_mesh_h
         let logs = [std::fs::read_to_string(envoy.access_log_file()).unwrap(), envoy.log()];
         assert!(logs.iter().all(|log| !log.contains("demo-key")), "{}: {logs:?}", proxy.name());
     }
+}
+
+#[test]
+fn envoys_log_level_says_whether_decisions_are_told() {
+    let gateway = Gateway::with_policy(
+        "{version: 1, fault: {rules: [{name: a, match: {paths: [/a]}, abort: {status: 418, percent: 100}}]}}",
+    );
+    gateway.get("/a?token=secret");
+    gateway.envoy().admin_post("/logging?wasm=debug").unwrap();
+    // The module asks for the level once a second.
+    let line = wait_until_some("a decision in the log", Duration::from_secs(60), || {
+        gateway.get("/a?token=secret");
+        gateway.envoy().log().lines().find(|line| line.contains("sluice: GET")).map(str::to_owned)
+    });
+    let line = line.unwrap();
+    assert!(
+        line.ends_with("/a: answered 418, allowed routing.default, denied fault.aborted.rule:a"),
+        "{line}"
+    );
+    assert!(!gateway.envoy().log().contains("secret"));
 }

@@ -18,7 +18,7 @@ use stand_in as host;
 
 pub use host::{
     add_header, call_foreign_function, close_request, continue_request, define_counter, fill_random,
-    grpc_call, grpc_message, header_pairs, http_call, http_call_body, increment_counter, log,
+    grpc_call, grpc_message, header_pairs, http_call, http_call_body, increment_counter, log, log_level,
     monotonic_nanoseconds, plugin_configuration, property, remove_header, replace_header,
     send_local_response, set_effective_context, set_property, set_shared_data, set_tick_period, shared_data,
     unix_nanoseconds,
@@ -42,8 +42,12 @@ pub enum HeaderMapType {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum LogLevel {
+    /// For those who develop.
+    Trace = 0,
     /// For those who look for it.
     Debug = 1,
+    /// Nothing is wrong.
+    Info = 2,
     /// Somebody should look at it.
     Warn = 3,
     /// The configuration is refused, or the host failed.

@@ -4,8 +4,11 @@ use crate::apply;
 use crate::calls::{self, HostError};
 use crate::plugin::Plugin;
 use crate::stream::Kept;
+use sluice_core::decision::reason::ReasonId;
+use sluice_core::decision::verdict::Mutations;
 use sluice_core::http::header_map::HeaderMap;
 use sluice_pipeline::{Action, Decided, Pipeline, Reply};
+use std::fmt;
 use std::rc::Rc;
 
 /// The filter state that the access log shows with `%FILTER_STATE(wasm.sluice.decision:PLAIN)%`.
@@ -28,6 +31,12 @@ pub fn decided(
     decided: Decided,
 ) -> (Carried, Kept) {
     let Decided { action, mut mutations, decisions, summary, labels, headers: _ } = decided;
+    if log::log_enabled!(log::Level::Debug) {
+        log::debug!(
+            "{}",
+            Told { pipeline, headers, decisions: &decisions, action: &action, mutations: &mutations }
+        );
+    }
     plugin.count(pipeline, &decisions);
     let labels = labels.map(|labels| (Rc::clone(pipeline), labels));
     let mut kept = Kept { labels, ..Kept::default() };
@@ -66,4 +75,37 @@ pub fn refuse(plugin: &Plugin, why: &str, status: u16, error: HostError) {
     let (headers, body) = (Vec::new(), Vec::new());
     let reply = Reply { status, details: format!("host.{why}"), headers, body, grpc_status: None };
     plugin.faults.note("answering a request", apply::answer(&reply));
+}
+
+/// A decision, for the log at the level debug: no query, no header's value, for those may be secret.
+struct Told<'d> {
+    pipeline: &'d Pipeline,
+    headers: &'d HeaderMap,
+    decisions: &'d [ReasonId],
+    action: &'d Action,
+    mutations: &'d Mutations,
+}
+
+impl fmt::Display for Told<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pseudo = |name| self.headers.first(name).unwrap_or_default();
+        let path = pseudo(":path").split(|byte| *byte == b'?').next().unwrap_or_default();
+        let (method, host) = (pseudo(":method").escape_ascii(), pseudo(":authority").escape_ascii());
+        write!(out, "{method} {host}{}: ", path.escape_ascii())?;
+        match self.action {
+            Action::Continue => out.write_str("goes on")?,
+            Action::Respond(reply) => write!(out, "answered {}", reply.status)?,
+        }
+        for reason in self.decisions.iter().filter_map(|id| self.pipeline.reasons().get(*id)) {
+            write!(out, ", {} {reason}", reason.outcome.as_str())?;
+        }
+        for (name, value) in self.mutations.request_headers() {
+            let verb = if value.is_some() { "sets" } else { "removes" };
+            write!(out, ", {verb} {name}")?;
+        }
+        for (name, _) in self.mutations.response_headers() {
+            write!(out, ", sets {name} of the response")?;
+        }
+        Ok(())
+    }
 }

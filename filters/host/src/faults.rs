@@ -1,6 +1,6 @@
 //! What goes wrong between module and host. It never should; where it does, somebody must learn of it, but not once per request.
 
-use crate::calls::{self, HostError, LogLevel};
+use crate::calls::{self, HostError};
 use std::cell::Cell;
 
 /// How long faults are silent after one was logged, in nanoseconds.
@@ -26,8 +26,7 @@ impl Faults {
             0 => String::new(),
             more => format!(" (and {more} faults more since the last that was reported)"),
         };
-        // Where even logging fails there is nobody left to tell.
-        let _ = calls::log(LogLevel::Error, &format!("sluice: internal fault: {what}: {error}{more}"));
+        log::error!("internal fault: {what}: {error}{more}");
     }
 
     /// Reports a call's failure, if it failed.
@@ -46,6 +45,7 @@ mod tests {
     #[test]
     fn faults_are_reported_once_a_minute_with_the_number_of_the_others() {
         stand_in::install(StandIn { now: 1, ..StandIn::default() });
+        crate::logger::follow_level();
         let faults = Faults::default();
         for _ in 0..3 {
             faults.report("test", HostError::BadArgument);

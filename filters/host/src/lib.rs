@@ -12,6 +12,7 @@
 //! | [`waits`], [`callouts`] | requests that wait, and the calls of clusters that some wait for |
 //! | [`environment`], [`random`], [`crypto`] | the host as policies see it |
 //! | [`counters`], [`timer`], [`faults`] | what waits for the timer, and what is reported when the host fails |
+//! | [`logger`] | Envoy's log behind the facade `log` |
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
 #![deny(unsafe_code)]
@@ -26,6 +27,7 @@ pub mod counters;
 pub mod crypto;
 pub mod environment;
 pub mod faults;
+pub mod logger;
 pub mod plugin;
 pub mod random;
 pub mod stream;

@@ -1,11 +1,12 @@
 //! One configuration in one worker: what a root context does.
 
 use crate::callouts::{Asker, Callouts, Ended, GRACE, Protocol};
-use crate::calls::{self, HeaderMapType, HostError, HostResult, LogLevel};
+use crate::calls::{self, HeaderMapType, HostError, HostResult};
 use crate::carry_out::{self, Carried};
 use crate::counters::{Counters, FLUSH_AFTER, decision_counter};
 use crate::environment::HostEnvironment;
 use crate::faults::Faults;
+use crate::logger;
 use crate::stream::Kept;
 use crate::timer::Timer;
 use crate::waits::{MOST_RELEASED, Waiting, Waits};
@@ -69,6 +70,7 @@ impl Plugin {
     /// The configuration has arrived. Says whether it is accepted; what is wrong with it goes into the log, for Envoy tells nobody more
     /// than that it was refused.
     pub fn on_configure(&self) -> bool {
+        logger::follow_level();
         let configuration = match calls::plugin_configuration() {
             Ok(configuration) => configuration,
             Err(error) => {
@@ -87,8 +89,7 @@ impl Plugin {
             }
         };
         for warning in pipeline.warnings() {
-            // Served all the same: whether this can be said changes nothing.
-            let _ = calls::log(LogLevel::Warn, &format!("sluice: configuration: {warning}"));
+            log::warn!("configuration: {warning}");
         }
         self.flush();
         self.counters.replace(Counters::new(pipeline.reasons()));
@@ -346,8 +347,9 @@ impl Plugin {
     /// A request that was to be counted has ended without its end being told. Said once: the module can't change its edition.
     pub fn warn_unlogged(&self) {
         if !self.warned_unlogged.replace(true) {
-            let warning = "sluice: telemetry.labels: responses are not counted: this edition of the module is not told of their end";
-            let _ = calls::log(LogLevel::Warn, warning);
+            log::warn!(
+                "telemetry.labels: responses are not counted: this edition of the module is not told of their end"
+            );
         }
     }
 
@@ -361,6 +363,7 @@ impl Plugin {
         };
         if self.counters.borrow().due().is_some_and(|due| due <= now) {
             self.flush();
+            logger::follow_level();
         }
         if self.begins.get().is_some_and(|due| due <= now) {
             self.begins.set(None);
@@ -454,8 +457,7 @@ fn read_or_make_seed(fresh: u64) -> HostResult<u64> {
 }
 
 fn refuse_configuration(problem: &str) {
-    // Where logging fails, that it is refused shows nevertheless.
-    let _ = calls::log(LogLevel::Error, &format!("sluice: configuration refused: {problem}"));
+    log::error!("configuration refused: {problem}");
 }
 
 /// What the host tells of an HTTP call's answer. Envoy answers calls that it could not make by itself, as it answers a client: such an answer

@@ -27,6 +27,7 @@ const MONOTONIC_CLOCK: u32 = 1;
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
     fn proxy_log(level: u32, message: *const u8, message_size: usize) -> u32;
+    fn proxy_get_log_level(level: *mut u32) -> u32;
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> u32;
     fn proxy_set_effective_context(context_id: u32) -> u32;
@@ -132,6 +133,17 @@ fn receive(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> HostResult<Vec
 pub fn log(level: LogLevel, message: &str) -> HostResult<()> {
     // SAFETY: `message` lives throughout the call.
     check(unsafe { proxy_log(level as u32, message.as_ptr(), message.len()) })
+}
+
+/// The level of Envoy's log for modules: 0 (trace) to 6 (off).
+///
+/// # Errors
+/// Where the host refuses.
+pub fn log_level() -> HostResult<u32> {
+    let mut level = 0;
+    // SAFETY: the host writes one `u32` to a local variable.
+    check(unsafe { proxy_get_log_level(&raw mut level) })?;
+    Ok(level)
 }
 
 /// The wall clock, in nanoseconds since the epoch.

@@ -46,6 +46,8 @@ pub struct StandIn {
     pub continued: Vec<u32>,
     /// Streams reset, by context.
     pub closed: Vec<u32>,
+    /// The level of the log, as the ABI numbers it; 2 (info) where nothing is said.
+    pub log_level: Option<u32>,
     /// Lines of the log.
     pub lines: Vec<(LogLevel, String)>,
     /// The functions that were called, in order.
@@ -101,6 +103,12 @@ pub fn log(level: LogLevel, message: &str) -> HostResult<()> {
         host.lines.push((level, message.to_owned()));
         Ok(())
     })
+}
+
+/// # Errors
+/// As the test says.
+pub fn log_level() -> HostResult<u32> {
+    call("log_level", |host| Ok(host.log_level.unwrap_or(2)))
 }
 
 /// # Errors

@@ -40,6 +40,28 @@ fn an_answer_names_its_reason_everywhere() {
 }
 
 #[test]
+fn at_debug_each_decision_is_told_without_what_may_be_secret() {
+    let plugin = plugin(DOCUMENT);
+    let lines = || stand_in::with(|host| std::mem::take(&mut host.lines));
+    send(&plugin, 2, "/canary?token=secret");
+    lines();
+    stand_in::with(|host| host.log_level = Some(1));
+    crate::logger::follow_level();
+    send(&plugin, 3, "/canary?token=secret");
+    send(&plugin, 4, "/abort\n?token=secret");
+    send(&plugin, 5, "/abort?token=secret");
+    let told: Vec<String> = lines().into_iter().map(|(_, line)| line).collect();
+    assert_eq!(
+        told,
+        [
+            "sluice: GET api.example.com/canary: goes on, changed routing.routed.rule:canary.to:canary, sets x-sluice-cluster",
+            "sluice: GET api.example.com/abort\\n: answered 400, denied request.ambiguous_path",
+            "sluice: GET api.example.com/abort: answered 503, allowed routing.default, denied fault.aborted.rule:abort",
+        ]
+    );
+}
+
+#[test]
 fn an_edition_that_is_not_told_of_the_end_says_once_that_it_cannot_count() {
     let plugin = plugin(DOCUMENT);
     for context in 2..5 {
