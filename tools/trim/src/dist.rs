@@ -114,7 +114,7 @@ pub fn build(layout: &Layout, editions: &[Edition], version: &str) -> Result<(),
                 trimmed.functions.0 - trimmed.functions.1,
             );
         }
-        println!("  features {}: {:.1} s", group[0].features.join(", "), start.elapsed().as_secs_f32());
+        println!("  features {}: {:.1} s", listed(group[0].features), start.elapsed().as_secs_f32());
     }
     Ok(())
 }
@@ -122,11 +122,22 @@ pub fn build(layout: &Layout, editions: &[Edition], version: &str) -> Result<(),
 /// Runs cargo and gives the module that it made.
 /// The document's sections are features of the pipeline: cargo's argument for them.
 fn features_of_pipeline(features: &[&str]) -> String {
-    let mut arguments: Vec<String> =
-        features.iter().map(|feature| format!("sluice-pipeline/{feature}")).collect();
-    // One feature may bring several sections.
-    arguments.dedup();
-    arguments.join(",")
+    each_once(features)
+        .iter()
+        .map(|feature| format!("sluice-pipeline/{feature}"))
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+fn listed(features: &[&str]) -> String {
+    each_once(features).join(", ")
+}
+
+/// One feature may bring several sections, which stand together.
+fn each_once<'f>(features: &[&'f str]) -> Vec<&'f str> {
+    let mut features = features.to_vec();
+    features.dedup();
+    features
 }
 
 fn compile(layout: &Layout, features: &[&str]) -> Result<PathBuf, Box<dyn Error>> {
@@ -149,7 +160,7 @@ fn compile(layout: &Layout, features: &[&str]) -> Result<PathBuf, Box<dyn Error>
     if !output.status.success() {
         return Err(format!(
             "cargo could not build {PACKAGE} with {}: see its messages above",
-            features.join(", ")
+            listed(features)
         )
         .into());
     }
