@@ -6,6 +6,7 @@ use crate::policy::Accepted;
 use crate::scalar::Sha256Digest;
 use siphasher::sip::SipHasher13;
 use sluice_core::decision::environment::UnixTime;
+use sluice_core::document::order::sort_by;
 use std::fmt;
 use std::rc::Rc;
 use subtle::ConstantTimeEq;
@@ -41,7 +42,7 @@ impl ApiKeyProvider {
     pub fn new(sources: Vec<CredentialSource>, removes_key: bool, keys: Vec<ApiKey>, seed: u64) -> Self {
         let mut keys: Vec<(u64, ApiKey)> =
             keys.into_iter().map(|key| (keyed_hash(seed, &key.digest), key)).collect();
-        keys.sort_by_key(|(hash, _)| *hash);
+        sort_by(&mut keys, |(left, _), (right, _)| left.cmp(right));
         Self { sources, removes_key, seed, keys }
     }
 

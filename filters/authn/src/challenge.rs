@@ -14,6 +14,11 @@ pub enum Scheme {
     Forwarded,
 }
 
+impl Scheme {
+    /// All, in the order in which challenges stand.
+    pub const ALL: [Self; 3] = [Self::Bearer, Self::ApiKey, Self::Forwarded];
+}
+
 /// The challenges of a realm.
 #[derive(Clone, Debug)]
 pub struct Challenges {

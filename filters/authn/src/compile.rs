@@ -19,13 +19,14 @@ use sluice_core::decision::place::{Place, Section};
 use sluice_core::decision::reason::{Outcome, ReasonId};
 use sluice_core::document::list::OneOrMany;
 use sluice_core::document::name::Name;
+use sluice_core::document::order::sort_by;
 use sluice_core::document::problem::{FieldPath, Problems, quoted_list};
 use sluice_core::document::variable::VariableName;
 use sluice_core::http::header::{HeaderName, HeaderValue};
 use sluice_core::rule::reachable::{OrderedRule, check_reachable, unprotected};
 use sluice_core::rule::selector::SelectorId;
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 /// How many tokens a worker remembers where `cache.size` is not given.
 const CACHE_SIZE: u32 = 1_000;
@@ -40,7 +41,7 @@ impl PolicySection for AuthnSection {
     const PLACES: &'static [Place] = &[PLACE];
 
     fn variables(&self) -> Vec<&VariableName> {
-        Self::variables(self).into_iter().collect()
+        Self::variables(self)
     }
 
     fn declare(&self, path: &FieldPath, compiler: &mut Compiler) {
@@ -153,17 +154,17 @@ impl AuthnSection {
             rules.extend(self.every_request());
         }
         Self::check_neighbours(&rules, path, compiler);
-        let used: BTreeSet<usize> = rules
-            .iter()
-            .flat_map(|rule| match &rule.requirement {
-                Requirement::None => &[],
-                Requirement::Any(providers) | Requirement::Optional(providers) => providers.as_slice(),
+        let uses = |provider: usize| {
+            rules.iter().any(|rule| match &rule.requirement {
+                Requirement::None => false,
+                Requirement::Any(providers) | Requirement::Optional(providers) => {
+                    providers.contains(&provider)
+                }
             })
-            .copied()
-            .collect();
+        };
         for (position, provider) in self.providers.iter().enumerate() {
             // A rule that names a provider that isn't there has been reported; another problem would only distract.
-            if compiler.problems.is_empty() && !used.contains(&position) {
+            if compiler.problems.is_empty() && !uses(position) {
                 let message = format!("no rule accepts the provider `{}`", provider.name);
                 // `path` is that of the rules: what is missing is missing there.
                 compiler.problems.report(path, message);
@@ -354,7 +355,7 @@ impl AuthnSection {
                 providers.len() > 1 && providers.iter().any(|provider| !provider.tells_itself())
             })
             .collect();
-        mixed.sort_by_key(|(name, _)| name.as_str());
+        sort_by(&mut mixed, |(left, _), (right, _)| left.as_str().cmp(right.as_str()));
         for (name, providers) in mixed {
             let names = quoted_list(providers.iter().map(|provider| provider.name.as_str()));
             problems.warn(

@@ -8,12 +8,13 @@ use sluice_core::caller::identity::ClaimPath;
 use sluice_core::caller::offer::{Offer, Possible};
 use sluice_core::document::list::{OneOrMany, OrderedMap};
 use sluice_core::document::name::Name;
+use sluice_core::document::order::sorted_set;
 use sluice_core::document::scalar::{Duration, Rate, Size};
 use sluice_core::document::variable::VariableName;
 use sluice_core::http::header::HeaderName;
 use sluice_core::rule::selector::Match;
 use sluice_core::rule::when::PeerPattern;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// `authn`: who is calling. The first rule that matches a request says which providers may prove it; a request that no rule matches
 /// is refused. Without any rule one of all providers is required of every request.
@@ -269,14 +270,13 @@ impl AuthnSection {
     }
 
     /// The environment variables that the section refers to, each once.
-    pub fn variables(&self) -> BTreeSet<&VariableName> {
+    pub fn variables(&self) -> Vec<&VariableName> {
         let sets = self.providers.iter().filter_map(|provider| provider.jwt.as_ref()).map(|jwt| &jwt.keys);
-        sets.flat_map(|KeySource::Inline(set)| &set.keys)
-            .filter_map(|key| match &key.k {
-                Some(SecretSource::Environment(name)) => Some(name),
-                Some(SecretSource::Text(_)) | None => None,
-            })
-            .collect()
+        let keys = sets.flat_map(|KeySource::Inline(set)| &set.keys);
+        sorted_set(keys.filter_map(|key| match &key.k {
+            Some(SecretSource::Environment(name)) => Some(name),
+            Some(SecretSource::Text(_)) | None => None,
+        }))
     }
 }
 
@@ -318,11 +318,15 @@ impl ApiKeyConfig {
 impl ApiKeyConfig {
     /// The attributes of all keys, with the values that they have.
     fn attributes(&self) -> BTreeMap<String, Possible> {
-        let mut values: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for (name, value) in self.keys.iter().flat_map(|key| key.attributes.iter()) {
-            values.entry(name.clone()).or_default().insert(value.clone());
+        let stated = sorted_set(self.keys.iter().flat_map(|key| key.attributes.iter()));
+        let mut attributes = BTreeMap::new();
+        for of_one_name in stated.chunk_by(|(left, _), (right, _)| left == right) {
+            let values = of_one_name.iter().map(|(_, value)| (*value).clone()).collect();
+            if let Some((name, _)) = of_one_name.first() {
+                attributes.insert((*name).clone(), Possible::These(values));
+            }
         }
-        values.into_iter().map(|(name, values)| (name, Possible::These(values))).collect()
+        attributes
     }
 }
 
@@ -332,6 +336,10 @@ impl ForwardedConfig {
             Some(_) => Possible::Any,
             None => Possible::never(),
         };
+        let mut attributes = BTreeMap::new();
+        for name in self.attributes.keys() {
+            attributes.insert(name.clone(), Possible::Any);
+        }
         Offer {
             provider,
             principals: Possible::Any,
@@ -339,7 +347,7 @@ impl ForwardedConfig {
             consumers: from(&self.consumer),
             roles: from(&self.roles),
             scopes: from(&self.scopes),
-            attributes: self.attributes.keys().map(|name| (name.clone(), Possible::Any)).collect(),
+            attributes,
             claims: false,
         }
     }

@@ -426,14 +426,11 @@ impl Authn {
             let retry_after = HeaderName::from_static("retry-after");
             return Verdict::Respond(reply.with_header(retry_after, HeaderValue::from_number(1)));
         }
-        let mut schemes: Vec<Scheme> = providers
-            .iter()
-            .filter_map(|position| self.providers.get(*position))
-            .map(|provider| provider.kind.scheme())
-            .collect();
-        schemes.sort_unstable();
-        schemes.dedup();
-        for offered in schemes {
+        let offers = |scheme: Scheme| {
+            let mut accepted = providers.iter().filter_map(|position| self.providers.get(*position));
+            accepted.any(|provider| provider.kind.scheme() == scheme)
+        };
+        for offered in Scheme::ALL.into_iter().filter(|scheme| offers(*scheme)) {
             let failure = (scheme == Some(offered)).then_some(failure);
             if let Some(value) = self.challenges.challenge(offered, failure) {
                 reply = reply.with_header(HeaderName::from_static("www-authenticate"), value);

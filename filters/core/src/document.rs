@@ -3,6 +3,7 @@
 pub mod decode;
 pub mod list;
 pub mod name;
+pub mod order;
 pub mod problem;
 pub mod scalar;
 pub mod variable;

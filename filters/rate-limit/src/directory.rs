@@ -16,6 +16,7 @@
 
 use crate::guess::Versions;
 use sluice_core::decision::environment::{Environment, SharedError, UnixTime};
+use sluice_core::document::order::sort_by;
 
 /// The slots of one block.
 pub(crate) const BLOCK: u32 = 256;
@@ -150,7 +151,7 @@ impl Directory {
     fn free_runs(&self, mut wanted: u32) -> Vec<(u32, u32)> {
         let mut taken: Vec<(u32, u32)> =
             self.tenancies.iter().flat_map(|tenancy| tenancy.runs.iter().copied()).collect();
-        taken.sort_unstable();
+        sort_by(&mut taken, Ord::cmp);
         let (mut free, mut next) = (Vec::new(), 0_u32);
         for (first, count) in taken {
             let gap = first.saturating_sub(next).min(wanted);

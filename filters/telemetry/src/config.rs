@@ -12,11 +12,11 @@ use sluice_core::decision::place::{Place, Section};
 use sluice_core::decision::reason::ReasonId;
 use sluice_core::decision::verdict::Mutations;
 use sluice_core::document::list::OneOrMany;
+use sluice_core::document::order::sorted_set;
 use sluice_core::document::problem::FieldPath;
 use sluice_core::document::scalar::Percentage;
 use sluice_core::http::header_map::HeaderMap;
 use sluice_core::rule::attribute::Attribute;
-use std::collections::BTreeSet;
 use std::fmt;
 
 /// `telemetry`: what happened, told to whoever operates the proxy.
@@ -214,7 +214,7 @@ fn known_values(attribute: &Attribute, compiler: &Compiler) -> Option<Vec<String
 /// The consumers that the document lists itself.
 fn listed_consumers(compiler: &Compiler) -> Vec<String> {
     let offers = compiler.offers.iter().flatten();
-    let listed: BTreeSet<&str> = offers.flat_map(|offer| offer.consumers.listed()).collect();
+    let listed = sorted_set(offers.flat_map(|offer| offer.consumers.listed()));
     listed.into_iter().map(str::to_owned).collect()
 }
 

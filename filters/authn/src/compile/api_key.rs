@@ -10,9 +10,10 @@ use sluice_core::caller::identity::Identity;
 use sluice_core::decision::compile::Compiler;
 use sluice_core::decision::environment::UnixTime;
 use sluice_core::document::name::Name;
+use sluice_core::document::order::sorted_set;
 use sluice_core::document::problem::{FieldPath, Problems};
 use sluice_core::http::header::{HeaderName, HeaderValue};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 impl ApiKeyConfig {
@@ -40,10 +41,7 @@ impl ApiKeyConfig {
             if let KeyFact::Attribute(attribute) = fact {
                 let known = || self.keys.iter().flat_map(|key| key.attributes.keys()).map(String::as_str);
                 if !known().any(|known| known == attribute) {
-                    let mut names: Vec<&str> = known().collect();
-                    names.sort_unstable();
-                    names.dedup();
-                    problems.unknown_name(&path, "an attribute of any key", attribute, names);
+                    problems.unknown_name(&path, "an attribute of any key", attribute, sorted_set(known()));
                 }
             }
         }
@@ -149,6 +147,10 @@ impl ApiKeyConfig {
 
 impl ApiKeyEntry {
     fn identity(&self, provider: &Name) -> Identity {
+        let mut attributes = BTreeMap::new();
+        for (name, value) in self.attributes.iter() {
+            attributes.insert(name.clone(), value.clone());
+        }
         Identity {
             provider: Some(provider.clone()),
             origin: None,
@@ -157,7 +159,7 @@ impl ApiKeyEntry {
             roles: self.roles.clone(),
             scopes: self.scopes.clone(),
             claims: serde_json::Value::Null,
-            attributes: self.attributes.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            attributes,
         }
     }
 

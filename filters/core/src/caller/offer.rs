@@ -2,7 +2,8 @@
 //! references can ever hold.
 
 use crate::document::name::Name;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::document::order::sorted_set;
+use std::collections::BTreeMap;
 
 /// What one provider can say of a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +31,8 @@ pub struct Offer {
 pub enum Possible {
     /// An issuer or another proxy chooses them.
     Any,
-    /// The document lists them; an empty list: the fact is never there.
-    These(BTreeSet<String>),
+    /// The document lists them, here in order and each once; an empty list: the fact is never there.
+    These(Vec<String>),
 }
 
 // === impl Offer ===
@@ -57,14 +58,14 @@ impl Offer {
 impl Possible {
     /// The fact is never there.
     pub const fn never() -> Self {
-        Self::These(BTreeSet::new())
+        Self::These(Vec::new())
     }
 
     /// Whether the fact may have this value.
     pub fn holds(&self, value: &str) -> bool {
         match self {
             Self::Any => true,
-            Self::These(values) => values.contains(value),
+            Self::These(values) => values.binary_search_by(|known| known.as_str().cmp(value)).is_ok(),
         }
     }
 
@@ -87,6 +88,6 @@ impl Possible {
 
 impl<T: Into<String>> FromIterator<T> for Possible {
     fn from_iter<I: IntoIterator<Item = T>>(values: I) -> Self {
-        Self::These(values.into_iter().map(Into::into).collect())
+        Self::These(sorted_set(values.into_iter().map(Into::into)))
     }
 }

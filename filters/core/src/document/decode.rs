@@ -15,7 +15,8 @@ use tree::Tree;
 /// The first thing that does not fit: not JSON, an unknown field, a value of the wrong type or form. Serde stops at the first, so
 /// there is one problem at a time; what can only be judged once all is read (references, contradictions) comes later, all at once.
 pub fn from_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
-    T::deserialize(Reader { tree: tree(json)?, recovery: First }).map_err(|misfit| discreet(problem(misfit)))
+    T::deserialize(Reader { tree: &mut tree(json)?, recovery: First })
+        .map_err(|misfit| discreet(problem(misfit)))
 }
 
 /// Reads `json` as a `T`, and goes on behind what does not fit: elements of lists, entries of maps and unknown fields are left out.
@@ -25,7 +26,8 @@ pub fn from_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
 /// All that did not fit; also what does not fit only because something was left out, such as a list that is empty now.
 pub fn all_from_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, Vec<Problem>> {
     let kept = RefCell::new(Vec::new());
-    let read = T::deserialize(Reader { tree: tree(json).map_err(|problem| vec![problem])?, recovery: &kept });
+    let mut tree = tree(json).map_err(|problem| vec![problem])?;
+    let read = T::deserialize(Reader { tree: &mut tree, recovery: &kept });
     let mut misfits = kept.into_inner();
     match read {
         Ok(value) if misfits.is_empty() => return Ok(value),

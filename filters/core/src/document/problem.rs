@@ -23,12 +23,17 @@ impl FieldPath {
         Self::default()
     }
 
+    // Called for every field of every type while the document is compiled, and never while requests are served: once in the module, not
+    // once for each caller. So are the others that are never inlined.
+
     /// The field `name` of this object.
+    #[inline(never)]
     pub fn field(&self, name: &str) -> Self {
         self.then(Segment::Field(name.to_owned()))
     }
 
     /// The element at `position` (from 0) of this list.
+    #[inline(never)]
     pub fn index(&self, position: usize) -> Self {
         self.then(Segment::Index(position))
     }
@@ -107,12 +112,24 @@ pub struct Problems {
 impl Problems {
     /// Notes that the field at `path` is wrong.
     pub fn report(&mut self, path: &FieldPath, message: impl Into<String>) {
-        self.list.push(Problem { path: path.clone(), message: message.into(), suggestion: None });
+        self.add(path, message.into(), None);
     }
 
     /// Notes that the field at `path` is allowed, but may not do what is meant: the document is served nevertheless.
     pub fn warn(&mut self, path: &FieldPath, message: impl Into<String>) {
-        self.warnings.push(Problem { path: path.clone(), message: message.into(), suggestion: None });
+        self.add_warning(path, message.into());
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn add(&mut self, path: &FieldPath, message: String, suggestion: Option<String>) {
+        self.list.push(Problem { path: path.clone(), message, suggestion });
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn add_warning(&mut self, path: &FieldPath, message: String) {
+        self.warnings.push(Problem { path: path.clone(), message, suggestion: None });
     }
 
     /// Notes a reference to a name that nothing defines. `kind` says what it should have named: "a role", "a provider".
@@ -123,8 +140,13 @@ impl Problems {
         found: &str,
         known: impl IntoIterator<Item = &'n str>,
     ) {
-        let known: Vec<&str> = known.into_iter().collect();
-        let listed = known.get(..MOST_LISTED).unwrap_or(&known);
+        self.add_unknown_name(path, kind, found, &known.into_iter().collect::<Vec<&str>>());
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn add_unknown_name(&mut self, path: &FieldPath, kind: &str, found: &str, known: &[&str]) {
+        let listed = known.get(..MOST_LISTED).unwrap_or(known);
         let message = if known.len() > listed.len() {
             format!(
                 "`{found}` is not {kind} of this document; there are {}, such as {}",
@@ -142,8 +164,7 @@ impl Problems {
         // Whoever has so many problems has no use for one more suggestion, each of which costs a look at all names.
         let suggestion =
             if self.list.len() < MOST_SUGGESTIONS { nearest(found, known.iter().copied()) } else { None };
-        let suggestion = suggestion.map(str::to_owned);
-        self.list.push(Problem { path: path.clone(), message, suggestion });
+        self.add(path, message, suggestion.map(str::to_owned));
     }
 
     /// Adds a problem made elsewhere.
@@ -200,9 +221,14 @@ impl std::error::Error for Problems {}
 
 /// The known name that was probably meant, if one is near.
 pub fn nearest<'n>(found: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    nearest_of(found, &mut known.into_iter())
+}
+
+#[cold]
+#[inline(never)]
+fn nearest_of<'n>(found: &str, known: &mut dyn Iterator<Item = &'n str>) -> Option<&'n str> {
     let found = found.to_ascii_lowercase();
     known
-        .into_iter()
         .map(|name| (strsim::jaro_winkler(&found, &name.to_ascii_lowercase()), name))
         .filter(|(similarity, _)| *similarity >= 0.8)
         .max_by(|left, right| left.0.total_cmp(&right.0))
@@ -211,7 +237,13 @@ pub fn nearest<'n>(found: &str, known: impl IntoIterator<Item = &'n str>) -> Opt
 
 /// `a`, `b` and `c`, each in backquotes.
 pub fn quoted_list<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
-    let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    quoted(&mut names.into_iter())
+}
+
+#[cold]
+#[inline(never)]
+fn quoted(names: &mut dyn Iterator<Item = &str>) -> String {
+    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
     match names.as_slice() {
         [] => String::new(),
         [only] => only.clone(),

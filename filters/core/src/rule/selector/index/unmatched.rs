@@ -2,6 +2,7 @@
 
 use super::{Selector, SelectorId, SelectorIndex};
 use crate::decision::exchange::Exchange;
+use crate::document::order::sort_by;
 use crate::http::cookie;
 use crate::rule::selector::Candidates;
 use std::fmt::Display;
@@ -48,7 +49,7 @@ impl SelectorIndex {
             return None;
         }
         let mut names: Vec<String> = exact().cloned().chain(ends().map(|end| format!("*{end}"))).collect();
-        names.sort_unstable();
+        sort_by(&mut names, Ord::cmp);
         Some(format!("host {host} is not in {}", list(&names)))
     }
 
@@ -67,7 +68,7 @@ impl SelectorIndex {
             .filter(|(_, selectors)| selectors.has(id.0))
             .map(|(method, _)| method.as_str())
             .collect();
-        known.sort_unstable();
+        sort_by(&mut known, Ord::cmp);
         let fits = self.any_method.has(id.0) || known.contains(&method);
         (!fits).then(|| format!("method {method} is not in {}", list(&known)))
     }
