@@ -79,6 +79,10 @@ impl Stage for ComposePolicy {
         true
     }
 
+    fn clusters(&self) -> Vec<Rc<str>> {
+        self.rules.iter().flat_map(|rule| &rule.parts).map(|part| Rc::clone(&part.cluster)).collect()
+    }
+
     fn decide(&self, exchange: &mut Exchange<'_>, mutations: &mut Mutations) -> Verdict {
         let exchange = &*exchange;
         let method = exchange.request().method();

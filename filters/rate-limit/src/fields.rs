@@ -31,7 +31,11 @@ pub(crate) struct Standing<'r> {
 /// The item of `RateLimit-Policy` for a limit. `sluice-burst`, where it is not the limit's own count, is a parameter of ours, as §3.1 of
 /// the draft has them.
 pub(crate) fn policy_item(rule: &Name, limit: Rate, burst: u64) -> String {
-    let (count, period) = (limit.count(), limit.period_seconds());
+    policy_text(rule, limit.count(), limit.period_seconds(), burst)
+}
+
+/// As [`policy_item`], for `count` units in `period` seconds.
+pub(crate) fn policy_text(rule: &Name, count: u64, period: u64, burst: u64) -> String {
     let item = format!("\"{rule}\";q={count};w={period}");
     if burst == count { item } else { format!("{item};sluice-burst={burst}") }
 }
@@ -76,11 +80,15 @@ impl Fields {
         }
     }
 
+    /// A reply that says when to come back: in `wait` nanoseconds.
+    pub(crate) fn come_back(&self, reply: LocalReply, wait: u64) -> LocalReply {
+        reply.with_header(self.retry_after.clone(), HeaderValue::from_number(seconds(wait)))
+    }
+
     /// The reply to a request that `standing` has no room for. `Retry-After` and the effective window `t` end at the same time, as §6 of
     /// the draft wants.
     pub(crate) fn refuse(&self, mut reply: LocalReply, standing: &Standing<'_>) -> LocalReply {
-        let wait = HeaderValue::from_number(seconds(standing.wait));
-        reply = reply.with_header(self.retry_after.clone(), wait);
+        reply = self.come_back(reply, standing.wait);
         if self.shown {
             let items = [(&self.policy, standing.policy.to_owned()), (&self.limit, standing.item())];
             for (name, item) in items {

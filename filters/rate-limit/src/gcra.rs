@@ -48,6 +48,17 @@ impl Gcra {
         (1..=LONGEST_CAPACITY).contains(&capacity).then_some(Self { interval, capacity })
     }
 
+    /// What one of `proxies` gives of `rate`: an equal share, and at once as much of the count, but no less than `least` units. `None` where
+    /// that is too little to count, or would take more than ten years to fill.
+    pub fn share(rate: Rate, proxies: u32, least: u64) -> Option<Self> {
+        let period = u128::from(rate.period_seconds()).checked_mul(1_000_000_000)?;
+        let interval = period.checked_mul(proxies.into())?.div_ceil(rate.count().into());
+        let interval = u64::try_from(interval).ok()?;
+        let burst = rate.count().checked_div(proxies.into())?.max(least);
+        let capacity = interval.checked_mul(burst)?;
+        (1..=LONGEST_CAPACITY).contains(&capacity).then_some(Self { interval, capacity })
+    }
+
     /// Nanoseconds in which one unit is given back.
     pub const fn interval(&self) -> u64 {
         self.interval

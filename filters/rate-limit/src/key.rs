@@ -87,7 +87,7 @@ pub(crate) enum MissingValues {
 }
 
 /// The first `prefix` bits of an address. Whoever has one IPv6 address commonly has 2⁶⁴ of them.
-fn network(address: Ipv6Addr, prefix: u8) -> Ipv6Addr {
+pub(crate) fn network(address: Ipv6Addr, prefix: u8) -> Ipv6Addr {
     let mask = u128::MAX.checked_shl(128_u32.saturating_sub(prefix.into())).unwrap_or(0);
     Ipv6Addr::from_bits(address.to_bits() & mask)
 }

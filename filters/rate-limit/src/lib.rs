@@ -9,7 +9,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`config`] | the section `rateLimit` of the document |
+//! | [`config`], `compile` | the section `rateLimit` of the document, and its validation into the compiled form |
 //! | [`gcra`] | the algorithm, apart from any store |
 //! | `key`, `slot`, `table` | whose bucket it is, where it lies, and how it is changed |
 //! | `directory` | which slots of shared memory are whose, over all rules and updates |
@@ -17,13 +17,16 @@
 //! | `lease` | several units at once, for rules that have a `tolerance` |
 //! | `rule`, [`policy`] | one rule's answer; all rules', and how a client is told |
 //! | `fields` | `RateLimit-Policy`, `RateLimit` and `Retry-After` |
+//! | [`fleet`] | limits that a rate-limit service counts for many proxies |
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
 #![forbid(unsafe_code)]
 
+mod compile;
 pub mod config;
 mod directory;
 mod fields;
+pub mod fleet;
 pub mod gcra;
 mod guess;
 mod key;

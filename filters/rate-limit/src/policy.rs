@@ -1,6 +1,8 @@
 //! All rules of a stage together, and how a client is told.
 
 use crate::fields::{Fields, Standing, seconds};
+use crate::fleet::Question;
+use crate::key::Missing;
 use crate::rule::{Left, Look, Refusal, Rule, Why};
 use crate::table::Table;
 use sluice_core::decision::compile::Stage;
@@ -9,8 +11,10 @@ use sluice_core::decision::exchange::Exchange;
 use sluice_core::decision::place::Place;
 use sluice_core::decision::reason::ReasonId;
 use sluice_core::decision::verdict::{LocalReply, Mutations, Verdict};
+use sluice_core::decision::wait::Wait;
 use sluice_core::rule::attribute::Attribute;
 use std::cell::RefCell;
+use std::rc::Rc;
 
 /// The rules of `rateLimit` that are asked at the same time: before authentication those that need no identity, after authorization
 /// the others.
@@ -19,8 +23,35 @@ pub struct RateLimitPolicy {
     pub(crate) place: Place,
     pub(crate) rules: Vec<Rule>,
     pub(crate) fields: Fields,
-    /// What was found before anything is taken; kept so that a request allocates none.
-    pub(crate) looks: RefCell<Vec<Look>>,
+    pub(crate) work: RefCell<Work>,
+}
+
+/// Memory for one request, kept so that none allocates any.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    looks: Vec<Look>,
+    questions: Vec<Question>,
+}
+
+/// One request, asked of all rules.
+pub(crate) struct Round<'p, 'r> {
+    pub(crate) exchange: &'r Exchange<'r>,
+    pub(crate) now: UnixTime,
+    /// What was found before anything is taken.
+    pub(crate) looks: &'r mut Vec<Look>,
+    /// Of the rules that refuse, the one with the longest wait.
+    pub(crate) refusal: Option<Refusal>,
+    /// Of the rules that let it pass, the one with the least left.
+    tightest: Option<Passed<'p>>,
+}
+
+/// A rule that has room for a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Passed<'p> {
+    pub(crate) rule: &'p Rule,
+    /// The item of `RateLimit-Policy`.
+    pub(crate) policy: &'p str,
+    pub(crate) left: Left,
 }
 
 // === impl RateLimitPolicy ===
@@ -46,100 +77,157 @@ impl Stage for RateLimitPolicy {
         self.rules.iter().any(|rule| rule.key.attributes.contains(&Attribute::ClientAddress))
     }
 
+    fn waits(&self) -> bool {
+        self.rules.iter().any(|rule| rule.fleet.is_some())
+    }
+
+    fn clusters(&self) -> Vec<Rc<str>> {
+        let fleets = self.rules.iter().filter_map(|rule| rule.fleet.as_ref());
+        fleets.map(|fleet| Rc::clone(&fleet.service.cluster)).collect()
+    }
+
     fn decide(&self, exchange: &mut Exchange<'_>, mutations: &mut Mutations) -> Verdict {
-        let exchange = &*exchange;
-        let mut looks = self.looks.borrow_mut();
+        let mut work = self.work.borrow_mut();
+        let Work { looks, questions } = &mut *work;
         looks.clear();
-        let mut refusal: Option<Refusal> = None;
-        // Read once, and only where a rule applies.
-        let mut clock: Option<UnixTime> = None;
-        for (position, rule) in self.rules.iter().enumerate() {
-            if !rule.applies(exchange) {
-                continue;
-            }
-            let now = *clock.get_or_insert_with(|| exchange.environment().now());
-            match rule.look(position, exchange, now) {
-                None => {}
-                Some(Ok(look)) => looks.push(look),
-                Some(Err(refused)) => self.refused(refused, &mut refusal, exchange),
-            }
-        }
-        let now = clock.unwrap_or_default();
-        let mut tightest: Option<(&Rule, Left)> = None;
-        if refusal.is_none() {
-            for look in looks.iter() {
-                let Some(rule) = self.rules.get(look.rule) else { continue };
-                match rule.commit(look, exchange.environment(), now) {
-                    Ok(left) => {
-                        exchange.note(|| {
-                            let shadow = if rule.shadow { " (in shadow)" } else { "" };
-                            format!("rule `{}`{shadow}: passes, {} left", rule.name, left.remaining)
-                        });
-                        if !rule.shadow && tightest.is_none_or(|(_, known)| left.is_tighter_than(&known)) {
-                            tightest = Some((rule, left));
-                        }
-                    }
-                    Err(refused) => {
-                        self.refused(refused, &mut refusal, exchange);
-                        if refusal.is_some() {
-                            break;
-                        }
-                    }
+        questions.clear();
+        let mut round = Round { exchange, now: UnixTime::default(), looks, refusal: None, tightest: None };
+        let verdict = self.look(questions, &mut round).map(|()| {
+            self.commit(&mut round);
+            match round.refusal {
+                Some(refusal) => self.answer(refusal),
+                None => {
+                    self.tell(&round, mutations);
+                    Verdict::Continue
                 }
             }
-        }
-        if let Some(refusal) = refusal {
-            return self.answer(refusal);
-        }
-        if let Some((rule, left)) = tightest
-            && let Some(limit) = rule.limit(left.limit)
-            && self.fields.shown
-        {
-            let standing = Standing {
-                rule: &rule.name,
-                policy: &limit.policy,
-                remaining: left.remaining,
-                wait: left.next_unit_in,
-            };
-            self.fields.tell(&standing, mutations);
-        }
-        Verdict::Continue
+        });
+        Verdict::from(verdict)
     }
 }
 
 impl RateLimitPolicy {
+    /// Looks whether all rules have room, without taking any but what a service takes.
+    fn look<'p>(&'p self, questions: &mut Vec<Question>, round: &mut Round<'p, '_>) -> Result<(), Wait> {
+        // Read once, and only where a rule applies.
+        let mut clock: Option<UnixTime> = None;
+        for (position, rule) in self.rules.iter().enumerate() {
+            if !rule.applies(round.exchange) {
+                continue;
+            }
+            round.now = *clock.get_or_insert_with(|| round.exchange.environment().now());
+            let counted = match rule.count(round.exchange) {
+                None => continue,
+                Some(Ok(counted)) => counted,
+                Some(Err(Missing)) => {
+                    let refusal = Refusal { rule: position, limit: 0, why: Why::MissingKey, wait: 0 };
+                    self.refused(refusal, round);
+                    continue;
+                }
+            };
+            if rule.fleet.is_some() {
+                questions.push(Question { rule: position, counted });
+                continue;
+            }
+            match rule.look(position, counted, round.exchange.environment(), round.now) {
+                None => {}
+                Some(Ok(look)) => round.looks.push(look),
+                Some(Err(refused)) => self.refused(refused, round),
+            }
+        }
+        if round.refusal.is_some() || questions.is_empty() { Ok(()) } else { self.ask(questions, round) }
+    }
+
+    /// Takes what was found.
+    fn commit<'p>(&'p self, round: &mut Round<'p, '_>) {
+        if round.refusal.is_some() {
+            return;
+        }
+        let looks = std::mem::take(round.looks);
+        for look in &looks {
+            let Some(rule) = self.rules.get(look.rule) else { continue };
+            match rule.commit(look, round.exchange.environment(), round.now) {
+                Ok(left) => {
+                    let policy = rule.limit(left.limit).map_or("", |limit| &limit.policy);
+                    round.passed(Passed { rule, policy, left });
+                }
+                Err(refused) => {
+                    self.refused(refused, round);
+                    if round.refusal.is_some() {
+                        break;
+                    }
+                }
+            }
+        }
+        *round.looks = looks;
+    }
+
+    fn tell(&self, round: &Round<'_, '_>, mutations: &mut Mutations) {
+        let Some(Passed { rule, policy, left }) = round.tightest.filter(|_| self.fields.shown) else {
+            return;
+        };
+        let standing =
+            Standing { rule: &rule.name, policy, remaining: left.remaining, wait: left.next_unit_in };
+        self.fields.tell(&standing, mutations);
+    }
+
     /// A rule has refused: in shadow it is only recorded, else the client is told of the one with the longest wait.
-    fn refused(&self, refused: Refusal, refusal: &mut Option<Refusal>, exchange: &Exchange<'_>) {
+    pub(crate) fn refused(&self, refused: Refusal, round: &mut Round<'_, '_>) {
         let Some(rule) = self.rules.get(refused.rule) else { return };
-        exchange.note(|| {
+        round.exchange.note(|| {
             let shadow = if rule.shadow { " (in shadow)" } else { "" };
             let why = match refused.why {
-                Why::Exceeded => format!("exceeded, {} s to wait", seconds(refused.wait)),
+                Why::Exceeded | Why::OverLimit => format!("exceeded, {} s to wait", seconds(refused.wait)),
                 Why::Crowded => format!("its slot is crowded, {} s to wait", seconds(refused.wait)),
                 Why::Contended => "other workers always came first".to_owned(),
                 Why::MissingKey => "a value of its `key` is missing".to_owned(),
+                Why::Unavailable => "nobody has decided".to_owned(),
             };
             format!("rule `{}`{shadow}: {why}", rule.name)
         });
         if rule.shadow {
-            exchange.record(rule.reason(refused.why));
-        } else if refusal.is_none_or(|known| refused.wait > known.wait) {
-            *refusal = Some(refused);
+            round.exchange.record(rule.reason(refused.why));
+        } else if round.refusal.is_none_or(|known| refused.wait > known.wait) {
+            round.refusal = Some(refused);
         }
     }
 
     fn answer(&self, refusal: Refusal) -> Verdict {
         let Some(rule) = self.rules.get(refusal.rule) else { return Verdict::Continue };
         let reason = rule.reason(refusal.why);
-        if refusal.why == Why::MissingKey {
+        match refusal.why {
             // To come back later would not help.
-            let detail = "The request lacks what it would be counted by.";
-            return Verdict::Respond(LocalReply::new(403, reason, detail));
+            Why::MissingKey => {
+                let detail = "The request lacks what it would be counted by.";
+                Verdict::Respond(LocalReply::new(403, reason, detail))
+            }
+            Why::Unavailable => {
+                let reply = LocalReply::new(503, reason, "The limit can't be checked; try again later.");
+                Verdict::Respond(self.fields.come_back(reply, refusal.wait))
+            }
+            Why::Exceeded | Why::Crowded | Why::Contended | Why::OverLimit => {
+                let reply = LocalReply::new(429, reason, "Too many requests; try again later.");
+                let policy = rule.policy(refusal.limit, refusal.why);
+                let standing = Standing { rule: &rule.name, policy, remaining: 0, wait: refusal.wait };
+                Verdict::Respond(self.fields.refuse(reply, &standing))
+            }
         }
-        let reply = LocalReply::new(429, reason, "Too many requests; try again later.");
-        let policy = rule.limit(refusal.limit).map_or("", |limit| &limit.policy);
-        let standing = Standing { rule: &rule.name, policy, remaining: 0, wait: refusal.wait };
-        Verdict::Respond(self.fields.refuse(reply, &standing))
+    }
+}
+
+// === impl Round ===
+
+impl<'p> Round<'p, '_> {
+    /// A rule has room.
+    pub(crate) fn passed(&mut self, passed: Passed<'p>) {
+        let Passed { rule, left, .. } = passed;
+        self.exchange.note(|| {
+            let shadow = if rule.shadow { " (in shadow)" } else { "" };
+            format!("rule `{}`{shadow}: passes, {} left", rule.name, left.remaining)
+        });
+        if !rule.shadow && self.tightest.is_none_or(|known| left.is_tighter_than(&known.left)) {
+            self.tightest = Some(passed);
+        }
     }
 }
 
@@ -147,11 +235,23 @@ impl RateLimitPolicy {
 
 impl Rule {
     fn reason(&self, why: Why) -> ReasonId {
-        match why {
-            Why::Exceeded => self.reasons.exceeded,
-            Why::Crowded => self.reasons.crowded,
-            Why::Contended => self.reasons.contended,
-            Why::MissingKey => self.reasons.missing_key,
+        match (why, &self.fleet) {
+            (Why::OverLimit, Some(fleet)) => fleet.reasons.exceeded,
+            (Why::Unavailable, Some(fleet)) => fleet.reasons.unavailable,
+            (Why::Exceeded | Why::OverLimit | Why::Unavailable, _) => self.reasons.exceeded,
+            (Why::Crowded, _) => self.reasons.crowded,
+            (Why::Contended, _) => self.reasons.contended,
+            (Why::MissingKey, _) => self.reasons.missing_key,
+        }
+    }
+
+    /// The item of `RateLimit-Policy` of the limit that has refused.
+    fn policy(&self, limit: u32, why: Why) -> &str {
+        match &self.fleet {
+            Some(fleet) if why == Why::OverLimit => {
+                fleet.limits.get(limit as usize).map_or("", |limit| &limit.policy)
+            }
+            _ => self.limit(limit).map_or("", |limit| &limit.policy),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One rule: whether it is about a request, and whether it has room for it.
 
 use crate::config::{Contention, MissingKey};
+use crate::fleet::Fleet;
 use crate::gcra::{Gcra, Taken};
 use crate::key::{Bucket, Key, Missing, MissingValues};
 use crate::lease::{Lease, Leases, Terms};
@@ -44,6 +45,8 @@ pub(crate) struct Rule {
     pub(crate) refused: Remembered,
     pub(crate) shadow: bool,
     pub(crate) reasons: Reasons,
+    /// With `scope: fleet`: the service that counts. What this rule counts itself stands in where that fails.
+    pub(crate) fleet: Option<Fleet>,
 }
 
 /// A limit of a rule.
@@ -65,13 +68,20 @@ pub(crate) struct Reasons {
     pub(crate) missing_key: ReasonId,
 }
 
+/// What a request is counted as by a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Counted {
+    /// The position of the limit that holds for it.
+    pub(crate) limit: u32,
+    pub(crate) bucket: Bucket,
+}
+
 /// A rule that has room for a request, before anything is taken.
 #[derive(Debug)]
 pub(crate) struct Look {
     /// The position of the rule among its stage's.
     pub(crate) rule: usize,
-    limit: u32,
-    bucket: Bucket,
+    counted: Counted,
     held: Held,
 }
 
@@ -106,6 +116,10 @@ pub(crate) enum Why {
     Contended,
     /// There is no key to count it by.
     MissingKey,
+    /// The rate-limit service says so.
+    OverLimit,
+    /// The rate-limit service has failed.
+    Unavailable,
 }
 
 /// What a request left of a bucket.
@@ -169,31 +183,39 @@ impl Rule {
         self.limits.get(position as usize)
     }
 
-    /// Looks for room without taking any; `None` where the rule does not count the request. `rule` is its own position.
-    pub(crate) fn look(
-        &self,
-        rule: usize,
-        exchange: &Exchange<'_>,
-        now: UnixTime,
-    ) -> Option<Result<Look, Refusal>> {
-        let limit = self.choose_limit(exchange);
-        let Limit { gcra, terms, .. } = *self.limit(limit)?;
-        let refusal = |why, wait| Refusal { rule, limit, why, wait };
+    /// What the request is counted as; `None` where the rule does not count it.
+    ///
+    /// # Errors
+    /// [`Missing`]: it is refused for want of a key.
+    pub(crate) fn count(&self, exchange: &Exchange<'_>) -> Option<Result<Counted, Missing>> {
         let missing = match self.on_missing_key {
             MissingKey::Share => MissingValues::Share,
             MissingKey::Skip | MissingKey::Deny => MissingValues::None,
         };
-        let bucket = match self.key.bucket(exchange, missing) {
-            Ok(bucket) => bucket,
+        match self.key.bucket(exchange, missing) {
+            Ok(bucket) => Some(Ok(Counted { limit: self.choose_limit(exchange), bucket })),
             Err(Missing) if self.on_missing_key == MissingKey::Skip => {
                 exchange
                     .note(|| format!("rule `{}`: a value of its `key` is missing: not counted", self.name));
-                return None;
+                None
             }
-            Err(Missing) => return Some(Err(refusal(Why::MissingKey, 0))),
-        };
+            Err(Missing) => Some(Err(Missing)),
+        }
+    }
+
+    /// Looks for room without taking any; `None` where the rule has no such limit. `rule` is its own position.
+    pub(crate) fn look(
+        &self,
+        rule: usize,
+        counted: Counted,
+        environment: &dyn Environment,
+        now: UnixTime,
+    ) -> Option<Result<Look, Refusal>> {
+        let Counted { limit, bucket } = counted;
+        let Limit { gcra, terms, .. } = *self.limit(limit)?;
+        let refusal = |why, wait| Refusal { rule, limit, why, wait };
         if terms.is_some() && self.leases.covers(bucket.tag, gcra.interval(), self.cost, now) {
-            return Some(Ok(Look { rule, limit, bucket, held: Held::Lease }));
+            return Some(Ok(Look { rule, counted, held: Held::Lease }));
         }
         if let Some(used) = self.refused.used(bucket.tag)
             && !self.is_of_another_clock(used, now)
@@ -201,7 +223,6 @@ impl Rule {
         {
             return Some(Err(refusal(Why::Exceeded, refused.wait)));
         }
-        let environment = exchange.environment();
         self.table.hold(environment, now);
         let (mut slot, mut version) = match terms {
             // Others give back what they leased, so a guess could be too low as well as too high.
@@ -217,7 +238,7 @@ impl Rule {
             taken = self.take(&gcra, terms, &mut trial, bucket, now);
         }
         Some(match taken {
-            Ok(_) => Ok(Look { rule, limit, bucket, held: Held::Slot(slot, version) }),
+            Ok(_) => Ok(Look { rule, counted, held: Held::Slot(slot, version) }),
             Err((why, wait)) => {
                 if slot.is_mended() {
                     // Whoever came first has put it right as well, or the next request will.
@@ -244,7 +265,7 @@ impl Rule {
         environment: &dyn Environment,
         now: UnixTime,
     ) -> Result<Left, Refusal> {
-        let Look { rule, limit, bucket, .. } = *look;
+        let Look { rule, counted: Counted { limit, bucket }, .. } = *look;
         let refusal = |why, wait| Refusal { rule, limit, why, wait };
         let contended = match self.on_contention {
             Contention::Allow => Ok(Left { limit, remaining: 0, next_unit_in: 1 }),

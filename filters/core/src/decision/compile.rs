@@ -17,6 +17,7 @@ use crate::rule::attribute::Attribute;
 use crate::rule::inclusion::Work;
 use crate::rule::selector::{Match, SelectorBuilder, SelectorId};
 use std::collections::HashMap;
+use std::rc::Rc;
 
 /// A compiled policy, asked once per request.
 pub trait Stage {
@@ -37,6 +38,11 @@ pub trait Stage {
     /// Whether it may give [`Verdict::Wait`] for some request.
     fn waits(&self) -> bool {
         false
+    }
+
+    /// The clusters that it may call.
+    fn clusters(&self) -> Vec<Rc<str>> {
+        Vec::new()
     }
 
     /// Decides. A stage is a pure function of what is known: where something is missing it gives [`Verdict::Wait`] and is asked again, from

@@ -189,6 +189,11 @@ impl<'a> Exchange<'a> {
         Ok(calls.iter().filter_map(|call| self.known.answer(call).cloned()).collect())
     }
 
+    /// Whether a call of the stage that is asked has been answered, so that it is not asked for the first time.
+    pub fn has_answers(&self) -> bool {
+        self.known.has_answers()
+    }
+
     /// Lets time pass. A stage may do so several times.
     ///
     /// # Errors

@@ -32,6 +32,11 @@ impl Known {
         self.answers.iter().find(|(known, _)| known == call).map(|(_, answer)| answer)
     }
 
+    /// Whether any call has been answered.
+    pub(crate) fn has_answers(&self) -> bool {
+        !self.answers.is_empty()
+    }
+
     /// Whether the pause that the stage comes to is over.
     pub(crate) fn next_pause_is_over(&self) -> bool {
         let next = self.next_pause.get();

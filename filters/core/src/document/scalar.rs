@@ -8,7 +8,7 @@ mod status;
 
 pub use duration::Duration;
 pub use percentage::Percentage;
-pub use rate::Rate;
+pub use rate::{Period, Rate};
 pub use size::Size;
 pub use status::Status;
 

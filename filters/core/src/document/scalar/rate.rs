@@ -2,7 +2,8 @@ use super::{number_and_unit, string_scalar};
 use std::fmt;
 use std::str::FromStr;
 
-/// How often something may happen: `100/s`, `6000/min`, `1000/h`, `1000000/day`. At least one, at most a thousand million a period.
+/// How often something may happen: `100/s`, `6000/min`, `1000/h`, `1000000/day`, `1000000/month`. At least one, at most a thousand million a
+/// period.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rate {
     count: u64,
@@ -10,18 +11,26 @@ pub struct Rate {
 }
 
 /// The period of a [`Rate`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Period {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Period {
+    /// A second.
     Second,
+    /// A minute.
     Minute,
+    /// An hour.
     Hour,
+    /// A day of 24 hours.
     Day,
+    /// 30 days, as rate-limit services count them.
+    Month,
+    /// 365 days.
+    Year,
 }
 
 const MOST: u64 = 1_000_000_000;
 
 impl Period {
-    const ALL: [(&'static str, Period); 8] = [
+    const ALL: [(&'static str, Period); 10] = [
         ("s", Period::Second),
         ("sec", Period::Second),
         ("min", Period::Minute),
@@ -30,6 +39,8 @@ impl Period {
         ("hour", Period::Hour),
         ("d", Period::Day),
         ("day", Period::Day),
+        ("month", Period::Month),
+        ("year", Period::Year),
     ];
 
     const fn seconds(self) -> u64 {
@@ -38,6 +49,8 @@ impl Period {
             Period::Minute => 60,
             Period::Hour => 3_600,
             Period::Day => 86_400,
+            Period::Month => 30 * 86_400,
+            Period::Year => 365 * 86_400,
         }
     }
 }
@@ -46,6 +59,11 @@ impl Rate {
     /// How many in a period.
     pub const fn count(self) -> u64 {
         self.count
+    }
+
+    /// The period.
+    pub const fn period(self) -> Period {
+        self.period
     }
 
     /// The period's length in seconds.
@@ -89,6 +107,8 @@ impl fmt::Display for Rate {
             Period::Minute => "min",
             Period::Hour => "h",
             Period::Day => "day",
+            Period::Month => "month",
+            Period::Year => "year",
         };
         write!(out, "{}/{unit}", self.count)
     }
@@ -103,7 +123,7 @@ impl fmt::Debug for Rate {
 string_scalar!(
     Rate,
     "a rate such as `100/s`",
-    "How often: `100/s`, `6000/min`, `1000/h`, `1000000/day`.",
-    "^[0-9]+/(s|sec|min|m|h|hour|d|day)$",
+    "How often: `100/s`, `6000/min`, `1000/h`, `1000000/day`, `1000000/month`.",
+    "^[0-9]+/(s|sec|min|m|h|hour|d|day|month|year)$",
     "100/s"
 );
