@@ -21,6 +21,13 @@ pub use explain::{Explanation, StageExplanation};
 pub use pipeline::{Action, Decided, Pipeline, Scratch, Seeds, Step, Suspended};
 pub use reply::Reply;
 
+/// For the command: what a rate-limit service is configured with, and one to stand in for it.
+#[cfg(all(feature = "rate-limit", feature = "explain"))]
+pub use sluice_rate_limit::fleet::{
+    configuration::{Domain, DomainRule},
+    simulation::SimulatedService,
+};
+
 /// Labels of a request, kept by the host until the request is over.
 #[cfg(feature = "telemetry")]
 pub use sluice_telemetry::Labels;

@@ -20,6 +20,8 @@ use sluice_core::http::header_map::HeaderMap;
 use sluice_core::http::protected::{ProtectedNames, Spelling};
 use sluice_core::http::request::{self, RequestView, Unreadable};
 use sluice_core::rule::selector::{Candidates, SelectorBuilder, SelectorIndex};
+use std::collections::BTreeSet;
+use std::rc::Rc;
 
 /// Numbers that a client must not foresee.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -233,6 +235,12 @@ impl Pipeline {
     /// (`routing.headers`), in this order. Headers of `forwarded` providers are not among them: trusted peers write those.
     pub fn written_headers(&self) -> impl Iterator<Item = &HeaderName> {
         self.written.iter()
+    }
+
+    /// The clusters that policies may call, in alphabetical order, each once.
+    pub fn clusters(&self) -> Vec<Rc<str>> {
+        let clusters: BTreeSet<Rc<str>> = self.stages.iter().flat_map(|stage| stage.clusters()).collect();
+        clusters.into_iter().collect()
     }
 
     /// Whether there is nothing to ask: the host need not even read headers.

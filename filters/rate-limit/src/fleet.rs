@@ -10,10 +10,13 @@
 //! | [`descriptor`] | what a rule is to the service |
 //! | `answer` | what an answer says |
 //! | `over_limit` | the keys that the service has refused lately |
+//! | `configuration`, `simulation` | for the command: what a service could be configured with, and one to stand in for it |
 //! | `ask` | which services a request asks, and what follows from their answers |
 
 mod answer;
 mod ask;
+#[cfg(any(test, feature = "simulation"))]
+pub mod configuration;
 pub mod descriptor;
 pub mod message;
 mod over_limit;
