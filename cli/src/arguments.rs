@@ -99,6 +99,7 @@ Examples:
   sluice explain policy.yaml --method POST --path /orders --header 'authorization: Bearer eyJ…'
   sluice explain policy.yaml --path /admin --source 192.0.2.7 --identity '{\"principal\": \"alice\", \"roles\": [\"admin\"]}'
   sluice explain policy.yaml --path /catalog --source 192.0.2.7 --repeat 6
+  sluice explain policy.yaml --path /catalog --source 192.0.2.7 --failing ratelimit
   sluice explain policy.yaml --path /admin --expect denied:authn.missing
 
 The request is played through the policies as the proxy runs them, with nothing counted before. What Envoy does before the
@@ -145,6 +146,10 @@ pub struct ExplainArguments {
     /// Play the request this many times at the same moment and explain the last: to see a limit reached
     #[arg(long, value_name = "TIMES", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub repeat: u32,
+    /// A cluster whose calls fail; may be repeated. The rate-limit service of limits with `scope: fleet` is stood in for otherwise, with
+    /// nothing counted before; other clusters can never be reached here
+    #[arg(long, value_name = "CLUSTER")]
+    pub failing: Vec<String>,
     /// What is to come of it: `allowed` or `denied`, perhaps with the reason: `denied:authn.token_expired`. A reason may be given
     /// without its section (`denied:token_expired`), or by its beginning up to a `.` or `:` (`denied:authz`)
     #[arg(long, value_name = "DECISION")]
@@ -163,6 +168,8 @@ pub enum RenderTarget {
     WasmPlugin(RenderWasmPluginArguments),
     /// Istio's EnvoyFilter, for what a WasmPlugin can't say
     EnvoyFilter(RenderEnvoyFilterArguments),
+    /// The configuration of the rate-limit service that counts limits of `scope: fleet`
+    RateLimitService(RenderRateLimitServiceArguments),
 }
 
 impl RenderTarget {
@@ -172,6 +179,7 @@ impl RenderTarget {
             RenderTarget::Envoy(_) => "envoy",
             RenderTarget::WasmPlugin(_) => "wasm-plugin",
             RenderTarget::EnvoyFilter(_) => "envoy-filter",
+            RenderTarget::RateLimitService(_) => "rate-limit-service",
         }
     }
 
@@ -181,6 +189,7 @@ impl RenderTarget {
             RenderTarget::Envoy(arguments) => &arguments.file,
             RenderTarget::WasmPlugin(arguments) => &arguments.proxies.file,
             RenderTarget::EnvoyFilter(arguments) => &arguments.proxies.file,
+            RenderTarget::RateLimitService(arguments) => &arguments.file,
         }
     }
 
@@ -190,12 +199,13 @@ impl RenderTarget {
             RenderTarget::Envoy(arguments) => arguments.format,
             RenderTarget::WasmPlugin(arguments) => arguments.proxies.format,
             RenderTarget::EnvoyFilter(arguments) => arguments.proxies.format,
+            RenderTarget::RateLimitService(arguments) => arguments.format,
         }
     }
 
     /// Whether it is stored in a Kubernetes API server, which takes no more than so much.
     pub fn is_istio(&self) -> bool {
-        !matches!(self, RenderTarget::Envoy(_))
+        matches!(self, RenderTarget::WasmPlugin(_) | RenderTarget::EnvoyFilter(_))
     }
 }
 
@@ -235,6 +245,28 @@ pub struct RenderEnvoyArguments {
     #[arg(long, conflicts_with_all = ["ecds", "name"])]
     pub connection_manager: bool,
     /// YAML, with the document readable in it, or JSON
+    #[arg(long, value_enum, default_value_t = Format::Yaml)]
+    pub format: Format,
+}
+
+/// What `render rate-limit-service` is told.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  sluice render rate-limit-service policy.yaml > config/sluice.yaml
+      a file of the folder that envoyproxy/ratelimit reads (RUNTIME_ROOT/RUNTIME_SUBDIRECTORY/config)
+
+That service needs no more of it than the domain: limits go with each request, and what is written here is what it would apply
+otherwise. Other limits of a rule (`by`) are not in it.
+Exit status: 0 rendered, 1 the document is wrong, 2 the command line is, or a file can't be read.")]
+pub struct RenderRateLimitServiceArguments {
+    /// The document, YAML or JSON; `-` reads standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The domain, where the document names several
+    #[arg(long)]
+    pub domain: Option<String>,
+    /// YAML or JSON
     #[arg(long, value_enum, default_value_t = Format::Yaml)]
     pub format: Format,
 }

@@ -60,6 +60,8 @@ pub struct Needs {
     pub size: usize,
     /// Whether it counts finished requests, which the headers-only edition does not see.
     pub log: bool,
+    /// The clusters that it calls.
+    pub clusters: Vec<String>,
 }
 
 /// Runs the command. Every file gets its result, also where others can't be read.
@@ -193,6 +195,7 @@ impl Needs {
             sections: sections.map(|entry| (entry.key.clone(), lists(&entry.value))).collect(),
             size: compiled.json.len(),
             log: compiled.pipeline.wants_log(),
+            clusters: compiled.pipeline.clusters().iter().map(ToString::to_string).collect(),
         }
     }
 

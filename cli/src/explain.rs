@@ -1,6 +1,7 @@
 //! `sluice explain`: a request, played through the policies as the proxy runs them, with each step and its reason.
 
 pub mod address;
+mod clusters;
 pub mod expectation;
 mod identity;
 mod redact;
@@ -15,11 +16,11 @@ use crate::{
     Status, Streams,
     report::{Manner, write_findings},
 };
+use clusters::StandIns;
 use expectation::Came;
 use redact::Secrets;
 use request::PlayedRequest;
 use sluice_core::decision::environment::UnixTime;
-use sluice_core::decision::wait::{Answer, Call, CallFailure};
 use sluice_core::simulation::SimulatedHost;
 use sluice_pipeline::Explanation;
 use time::OffsetDateTime;
@@ -35,6 +36,8 @@ pub struct Played {
     pub decisions: Vec<String>,
     /// Variables that the document refers to and that are not set here: what is signed by them is taken for forged.
     pub unknown_variables: Vec<String>,
+    /// The rate-limit services that were stood in for, by their clusters.
+    pub stood_in: Vec<String>,
     /// What must not be printed.
     secrets: Secrets,
 }
@@ -89,9 +92,9 @@ pub fn play(compiled: &Compiled, arguments: &ExplainArguments) -> Result<Played,
     let request = PlayedRequest::new(compiled, arguments, time)?;
     let secrets = Secrets::of(&request, compiled);
 
-    let mut environment = SimulatedHost::default()
-        .at(UnixTime::from_nanos(nanoseconds))
-        .with_peer_address(&arguments.source.to_string());
+    let now = UnixTime::from_nanos(nanoseconds);
+    let mut clusters = StandIns::new(&arguments.failing, now);
+    let mut environment = SimulatedHost::default().at(now).with_peer_address(&arguments.source.to_string());
     if let Some(peer) = &arguments.peer {
         environment = environment.with_peer_identity(peer);
     }
@@ -100,19 +103,16 @@ pub fn play(compiled: &Compiled, arguments: &ExplainArguments) -> Result<Played,
     }
     let headers = request.header_map();
     for _ in 1..arguments.repeat {
-        compiled.pipeline.explain(&headers, &environment, identity.clone(), not_called);
+        compiled.pipeline.explain(&headers, &environment, identity.clone(), |call| clusters.answer(call));
     }
-    let explanation = compiled.pipeline.explain(&headers, &environment, identity, not_called);
+    let explanation =
+        compiled.pipeline.explain(&headers, &environment, identity, |call| clusters.answer(call));
     let reasons = compiled.pipeline.reasons();
     let decisions =
         explanation.decided.decisions.iter().filter_map(|id| reasons.get(*id)).map(ToString::to_string);
     let decisions = decisions.collect();
-    Ok(Played { request, explanation, decisions, unknown_variables: compiled.unknown_variables(), secrets })
-}
-
-/// The command calls nobody: every cluster is as if it could not be reached.
-fn not_called(_: &Call) -> Answer {
-    Answer::Failed(CallFailure::Unreachable)
+    let (unknown_variables, stood_in) = (compiled.unknown_variables(), clusters.used());
+    Ok(Played { request, explanation, decisions, unknown_variables, stood_in, secrets })
 }
 
 /// The draw, uniform over all of `u64`, that lies at `percent` of its range.

@@ -4,6 +4,7 @@ mod connection_manager;
 mod envoy;
 mod envoy_filter;
 mod istio;
+mod rate_limit_service;
 mod tree;
 mod wasm_plugin;
 mod yaml;
@@ -48,6 +49,9 @@ pub fn run(target: &RenderTarget, streams: &mut Streams<'_>) -> Result<Status, F
             arguments.module.module.as_deref().map(check::read_module).transpose()?;
             envoy_filter::envoy_filter(&compiled, arguments)?
         }
+        RenderTarget::RateLimitService(arguments) => {
+            (rate_limit_service::rate_limit_service(&compiled, arguments)?, Vec::new())
+        }
     };
     let text = match target.format() {
         Format::Json => format!("{:#}\n", rendered.to_json()),
@@ -87,6 +91,7 @@ fn findings(target: &RenderTarget, compiled: &Compiled) -> Vec<Finding> {
         RenderTarget::Envoy(arguments) => arguments.module.as_deref(),
         RenderTarget::WasmPlugin(arguments) => arguments.module.module.as_deref(),
         RenderTarget::EnvoyFilter(arguments) => arguments.module.module.as_deref(),
+        RenderTarget::RateLimitService(_) => None,
     };
     // On the machine where a document is rendered the module need not be.
     let module = module.and_then(|module| check::read_module(module).ok());

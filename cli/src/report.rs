@@ -7,7 +7,7 @@ use crate::secrets::Secrets;
 use crate::source::Source;
 use crate::text;
 use serde_json::{Value, json};
-use sluice_core::document::problem::FieldPath;
+use sluice_core::document::problem::{FieldPath, quoted_list};
 use std::io::{self, Write};
 
 /// How many errors, and how many warnings, of a file are printed for people unless they ask for all.
@@ -114,7 +114,14 @@ fn summary(needs: &Needs, module: Option<&str>) -> String {
         None if needs.log => "needs sluice.wasm, since it counts finished requests".to_owned(),
         None => "sluice-headers.wasm is enough".to_owned(),
     };
-    format!("{sections}; {} as JSON; {module}", size(needs.size))
+    let clusters = match needs.clusters.as_slice() {
+        [] => String::new(),
+        [one] => format!("; calls the cluster `{}`", plain(one)),
+        several => {
+            format!("; calls the clusters {}", plain(&quoted_list(several.iter().map(String::as_str))))
+        }
+    };
+    format!("{sections}; {} as JSON; {module}{clusters}", size(needs.size))
 }
 
 /// A size for people.
@@ -165,6 +172,7 @@ fn file(checked: &Checked, strict: bool) -> Value {
             })).collect::<Vec<_>>(),
             "bytes": needs.size,
             "needsLog": needs.log,
+            "clusters": needs.clusters,
             "edition": needs.edition(),
         })),
     })

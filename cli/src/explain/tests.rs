@@ -101,6 +101,27 @@ fn a_request_played_often_enough_reaches_its_limit() {
 }
 
 #[test]
+fn a_rate_limit_service_is_stood_in_for_and_may_fail() {
+    let document = "{version: 1, rateLimit: {rules: [{name: all, limit: 2/min, scope: fleet, service: {cluster: counts, expectedProxies: 2}}]}}";
+    let played = |options: &[&str]| {
+        let options: Vec<&str> = ["--path", "/"].iter().chain(options).copied().collect();
+        let played = explain(document, &options).unwrap();
+        let json = report::json(&played);
+        (json["verdict"]["reply"]["status"].as_u64(), json["stoodIn"].clone(), played.decisions.join(" "))
+    };
+    let counts = || serde_json::json!(["counts"]);
+    assert_eq!(played(&[]), (None, counts(), String::new()));
+    assert_eq!(played(&["--repeat", "3"]), (Some(429), counts(), "rate_limit.exceeded.rule:all".to_owned()));
+    let failed = "rate_limit.service_unreachable.rule:all".to_owned();
+    let nobody = || serde_json::json!([]);
+    assert_eq!(played(&["--failing", "counts"]), (None, nobody(), failed.clone()));
+    assert_eq!(
+        played(&["--failing", "counts", "--repeat", "2"]),
+        (Some(429), nobody(), format!("{failed} rate_limit.share_exceeded.rule:all"))
+    );
+}
+
+#[test]
 fn chance_is_as_it_is_said_to_be() {
     let flaky = ["--path", "/flaky", "--identity", READER, "--random"];
     let action = |percent: &str| {

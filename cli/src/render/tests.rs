@@ -143,6 +143,53 @@ fn what_only_the_document_may_write_is_removed_before_any_filter() {
 }
 
 #[test]
+fn a_rate_limit_service_gets_the_names_and_limits_of_one_domain() {
+    let render = |document: &str, options: &[&str]| {
+        let arguments = ["sluice", "render", "rate-limit-service", "-", "--format", "json"];
+        let arguments = Arguments::parse_from(arguments.iter().chain(options));
+        let (mut output, mut errors) = (Vec::new(), Vec::new());
+        let mut streams = Streams {
+            input: &mut document.as_bytes(),
+            output: &mut output,
+            errors: &mut errors,
+            colours: crate::Colours::default(),
+        };
+        let status = crate::run(&arguments, &mut streams);
+        (status, String::from_utf8(output).unwrap(), String::from_utf8(errors).unwrap())
+    };
+    let rule = |name: &str, rest: &str| format!("{{name: {name}, scope: fleet, {rest}}}");
+    let document = |rules: &[String]| {
+        format!(
+            "{{version: 1, rateLimit: {{service: {{cluster: c, expectedProxies: 1}}, rules: [{{name: own, limit: 1/s}}, {}]}}}}",
+            rules.join(", ")
+        )
+    };
+    let first = rule("first", "limit: 5/h");
+    let two = rule("two", "limit: 7/day, key: [client.address, request.host]");
+    let (status, output, _) = render(&document(&[first.clone(), two]), &[]);
+    assert_eq!(status, Status::Fine);
+    let limit = |unit: &str, requests: u32| json!({ "unit": unit, "requests_per_unit": requests });
+    assert_eq!(
+        serde_json::from_str::<Value>(&output).unwrap(),
+        json!({ "domain": "sluice", "descriptors": [
+            { "key": "rule", "value": "first", "rate_limit": limit("hour", 5) },
+            { "key": "rule", "value": "two", "descriptors": [
+                { "key": "client.address", "descriptors": [
+                    { "key": "request.host", "rate_limit": limit("day", 7) }
+                ] }
+            ] },
+        ] })
+    );
+    let elsewhere = rule("x", "limit: 1/s, service: {cluster: c, expectedProxies: 1, domain: d}");
+    let several = document(&[first, elsewhere]);
+    assert!(render(&several, &[]).2.contains("in the domains `sluice` and `d`: say which with --domain"));
+    assert!(render(&several, &["--domain", "e"]).2.contains("not in `e`"));
+    let (status, output, _) = render(&several, &["--domain", "d"]);
+    assert_eq!((status, output.contains("\"domain\": \"d\"")), (Status::Fine, true));
+    assert!(render("version: 1", &[]).2.contains("it needs no rate-limit service"));
+}
+
+#[test]
 fn the_filter_says_what_it_needs_around_it() {
     let (_, output, _) = render(WRITES, &[]);
     assert!(
