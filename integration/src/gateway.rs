@@ -98,6 +98,15 @@ impl GatewayBuilder {
         self
     }
 
+    /// A further cluster that speaks HTTP/2, of a server that is no [`Upstream`] of the gateway's own.
+    pub fn http2_cluster(self, name: &'static str, port: u16) -> Self {
+        self.edit(move |bootstrap| {
+            if let Some(clusters) = bootstrap["static_resources"]["clusters"].as_array_mut() {
+                clusters.push(bootstrap::http2_cluster(name, port));
+            }
+        })
+    }
+
     /// A further endpoint of the cluster `upstream` with the metadata `version: <version>`, chosen by `x-sluice-subset`. The
     /// first endpoint is of version `v1`.
     pub fn version(mut self, version: &str) -> Self {

@@ -18,6 +18,7 @@
 //! * [`raw`]: bytes on a TCP connection, for what no well-behaved client sends.
 //! * [`Upstream`]: a server that records requests and echoes them as JSON, or answers as told.
 //! * [`Envoy`]: a running Envoy: admin interface, statistics, logs, memory and processor time; from any bootstrap file.
+//! * [`RateLimitService`]: envoyproxy/ratelimit with a Redis.
 //! * [`Mesh`]: the whole demo (edge, two sidecars, two services) on free ports or on the documented ones.
 //! * [`tools`]: where the programs of others are that a test starts.
 //! * [`tokens`]: the demo issuer, which signs with RS256, ES256, EdDSA or HS256.
@@ -43,6 +44,7 @@ mod gateway;
 mod mesh;
 mod paths;
 mod process;
+mod rate_limit_service;
 mod runtime;
 mod upstream;
 mod wait;
@@ -55,6 +57,7 @@ pub use gateway::{Gateway, GatewayBuilder};
 pub use mesh::{Mesh, MeshBuilder, Ports, Proxy};
 pub use paths::{envoy_binary, module, repository_root};
 pub use process::{Process, Usage};
+pub use rate_limit_service::RateLimitService;
 pub use upstream::{Received, Reply, Upstream};
 pub use wait::{wait_until, wait_until_some};
 pub use wasm_filter::{discovered_filter, discovery_response, static_filter};

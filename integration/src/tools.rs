@@ -28,8 +28,8 @@ fn set_up_of(name: &str) -> &'static str {
     match name {
         "docker-registry" | "crane" | "skopeo" => "images",
         "kube-apiserver" | "kubectl" | "etcd" => "kubernetes",
-        "dockerd" | "docker" | "docker-compose" | "docker-compose-v2" | "redis-server" | "ratelimit"
-        | "prometheus" | "jaeger" => "compose",
+        "dockerd" | "docker" | "docker-compose" | "docker-compose-v2" | "prometheus" | "jaeger" => "compose",
+        "redis-server" | "redis-cli" | "ratelimit" => "all",
         _ => "mesh",
     }
 }

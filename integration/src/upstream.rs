@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
+use hyper::header::{HeaderName, HeaderValue};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -92,7 +93,7 @@ impl Received {
 pub struct Reply {
     /// The status code.
     pub status: u16,
-    /// The headers.
+    /// The headers. Of an answer with a body to a gRPC request, those that begin with `grpc-` are sent as trailers, as gRPC has it.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
@@ -257,19 +258,32 @@ async fn answer(
     name: String,
     received: Option<Record>,
     handler: Arc<Handler>,
-) -> std::result::Result<hyper::Response<Full<Bytes>>, Infallible> {
+) -> std::result::Result<hyper::Response<impl hyper::body::Body<Data = Bytes, Error = Infallible>>, Infallible>
+{
     let request = Received::of(request, name).await;
     if let Some(received) = received {
         received.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(request.clone());
     }
+    let grpc = request.header("content-type").is_some_and(|value| value.starts_with("application/grpc"));
     let reply = handler(request).await;
     tokio::time::sleep(reply.after).await;
     let mut response = hyper::Response::builder().status(reply.status);
+    let mut trailers = hyper::HeaderMap::new();
     for (name, value) in reply.headers {
-        response = response.header(name, value);
+        let named = HeaderName::try_from(name.as_str()).ok().zip(HeaderValue::try_from(value.as_str()).ok());
+        match named {
+            Some((name, value)) if grpc && !reply.body.is_empty() && name.as_str().starts_with("grpc-") => {
+                trailers.insert(name, value);
+            }
+            _ => response = response.header(name, value),
+        }
     }
-    Ok(response.body(Full::new(Bytes::from(reply.body))).unwrap_or_else(|e| {
-        let mut wrong = hyper::Response::new(Full::new(Bytes::from(format!("the handler's reply: {e}"))));
+    let body = |bytes: Vec<u8>, trailers: Option<hyper::HeaderMap>| {
+        Full::new(Bytes::from(bytes)).with_trailers(std::future::ready(trailers.map(Ok)))
+    };
+    let trailers = (!trailers.is_empty()).then_some(trailers);
+    Ok(response.body(body(reply.body, trailers)).unwrap_or_else(|e| {
+        let mut wrong = hyper::Response::new(body(format!("the handler's reply: {e}").into_bytes(), None));
         *wrong.status_mut() = hyper::StatusCode::INTERNAL_SERVER_ERROR;
         wrong
     }))

@@ -55,11 +55,17 @@ find_jaeger() {
     go_programs jaeger "Jaeger (takes some minutes)" jaeger=github.com/jaegertracing/jaeger/cmd/jaeger
 }
 
+# Limits of `scope: fleet` are counted by the real ones.
+find_rate_limit_service() {
+    need_programs "The tests of limits that proxies share need Redis" redis-server=redis-server redis-cli=redis-tools
+    go_programs ratelimit "the rate-limit service" ratelimit=github.com/envoyproxy/ratelimit/src/service_cmd
+}
+
 find_compose_services() {
     need_programs "The test of docker-compose.yml needs Docker Engine and docker-compose" \
         dockerd=docker.io docker-compose=docker-compose
-    need_programs "The test of docker-compose.yml needs Redis and Prometheus" redis-server=redis-server prometheus=prometheus
-    go_programs ratelimit "the rate-limit service" ratelimit=github.com/envoyproxy/ratelimit/src/service_cmd
+    need_programs "The test of docker-compose.yml needs Prometheus" prometheus=prometheus
+    find_rate_limit_service
     # The other version that docker-compose.yml is for.
     go_programs compose "Docker Compose v2 (takes some minutes)" docker-compose-v2=github.com/docker/compose/v2/cmd
     find_jaeger

@@ -142,6 +142,17 @@ fn cluster(name: &str, endpoints: Vec<Value>) -> Value {
     })
 }
 
+pub(super) fn http2_cluster(name: &str, port: u16) -> Value {
+    let mut cluster = cluster(name, vec![endpoint(port, "v1")]);
+    cluster["typed_extension_protocol_options"] = json!({
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": { "http2_protocol_options": {} },
+        },
+    });
+    cluster
+}
+
 fn endpoint(port: u16, version: &str) -> Value {
     json!({
         "endpoint": { "address": address(port) },
