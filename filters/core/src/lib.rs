@@ -11,6 +11,7 @@
 //! | [`caller`] | who is calling: address and peer, before any proof; identity and roles; what `authn` can say of a caller |
 //! | [`rule`] | `match` and its index, `when`, references such as `identity.consumer`, templates, which rules are ever asked |
 //! | [`decision`] | compiling, the stages and their one loop, what they see, wait for and decide, and the stable names of decisions |
+//! | [`resource`] | what is fetched and shared by all workers: who fetches, when, and how long it is good |
 //! | [`simulation`] | a host of which everything is known: for `sluice explain` and for tests |
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
@@ -20,5 +21,6 @@ pub mod caller;
 pub mod decision;
 pub mod document;
 pub mod http;
+pub mod resource;
 pub mod rule;
 pub mod simulation;

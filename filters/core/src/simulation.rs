@@ -143,9 +143,10 @@ impl SimulatedHost {
         self
     }
 
-    /// Another worker of the same proxy: its own clock (at the same time), the same shared memory.
+    /// Another worker of the same proxy: its own clock (at the same time) and chance, the same shared memory.
     pub fn another_worker(&self) -> Self {
-        Self { now: self.now.clone(), shared: Rc::clone(&self.shared), ..Self::default() }
+        let random = Cell::new(self.random());
+        Self { now: self.now.clone(), random, shared: Rc::clone(&self.shared), ..Self::default() }
     }
 
     /// Lets time pass.

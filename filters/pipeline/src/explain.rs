@@ -99,7 +99,8 @@ impl Observer for Notebook<'_> {
 
 impl Pipeline {
     /// Decides about a request as [`Pipeline::begin`] does, and tells how. `identity` stands in for what authentication would have found
-    /// (its stage is then not asked). Pauses pass at once; `answer` stands in for the clusters that are called.
+    /// (its stage is then not asked). Pauses pass at once; `answer` stands in for the clusters that are called. Of [resources](Pipeline::resources)
+    /// those are there that were supplied.
     pub fn explain(
         &self,
         headers: &HeaderMap,
@@ -149,6 +150,7 @@ impl Pipeline {
             };
             match wait {
                 Wait::Pause(_) => suspended.add_pause(),
+                Wait::Resource(awaited) => suspended.add_waited(awaited),
                 Wait::Calls(calls) => {
                     for call in calls {
                         let answer = answer(&call);
@@ -173,7 +175,8 @@ impl Pipeline {
         }
     }
 
-    /// [`Pipeline::begin`] to the end, with memory of its own, for single requests: pauses pass at once, and no cluster can be reached.
+    /// [`Pipeline::begin`] to the end, with memory of its own, for single requests: pauses pass at once, no cluster can be reached and
+    /// nothing is fetched.
     pub fn decide(&self, headers: &HeaderMap, environment: &dyn Environment) -> Decided {
         let mut scratch = Scratch::default();
         let mut step = self.begin(headers, environment, &mut scratch);
@@ -184,6 +187,7 @@ impl Pipeline {
             };
             match wait {
                 Wait::Pause(_) => suspended.add_pause(),
+                Wait::Resource(awaited) => suspended.add_waited(awaited),
                 Wait::Calls(calls) => {
                     for call in calls {
                         suspended.add_answer(call, Answer::Failed(CallFailure::Unreachable));

@@ -19,6 +19,7 @@ use sluice_core::http::header::HeaderName;
 use sluice_core::http::header_map::HeaderMap;
 use sluice_core::http::protected::{ProtectedNames, Spelling};
 use sluice_core::http::request::{self, RequestView, Unreadable};
+use sluice_core::resource::{Awaited, Fetched};
 use sluice_core::rule::selector::{Candidates, SelectorBuilder, SelectorIndex};
 use std::collections::BTreeSet;
 use std::rc::Rc;
@@ -45,6 +46,7 @@ pub struct Pipeline {
     protected: ProtectedNames,
     written: ProtectedNames,
     warnings: Vec<Problem>,
+    resources: Vec<Rc<dyn Fetched>>,
     #[cfg(feature = "telemetry")]
     telemetry: Option<sluice_telemetry::TelemetryPolicy>,
 }
@@ -122,6 +124,11 @@ impl Suspended {
     /// The pause is over.
     pub fn add_pause(&mut self) {
         self.facts.add_pause();
+    }
+
+    /// The wait for a resource is over.
+    pub fn add_waited(&mut self, awaited: Awaited) {
+        self.facts.add_waited(awaited);
     }
 
     /// A call was answered, or has failed.
@@ -212,6 +219,7 @@ impl Pipeline {
             selectors.asks_client_address() || stages.iter().any(|stage| stage.asks_client_address());
         Ok(Self {
             warnings,
+            resources: compiler.resources,
             stages,
             selectors,
             asks_address,
@@ -267,6 +275,11 @@ impl Pipeline {
         return self.telemetry.as_ref().is_some_and(|telemetry| telemetry.wants_log());
         #[cfg(not(feature = "telemetry"))]
         return false;
+    }
+
+    /// What the document has fetched: the host keeps it.
+    pub fn resources(&self) -> &[Rc<dyn Fetched>] {
+        &self.resources
     }
 
     /// Whether [`Pipeline::start`] and [`Pipeline::end`] are to be called.

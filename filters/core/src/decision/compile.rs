@@ -13,6 +13,7 @@ use crate::document::problem::{FieldPath, Problems, quoted_list};
 use crate::document::variable::{self, VariableName, Variables};
 use crate::http::header::HeaderValue;
 use crate::http::protected::ProtectedNames;
+use crate::resource::{Fetched, MOST_RESOURCES, Resource};
 use crate::rule::attribute::Attribute;
 use crate::rule::inclusion::Work;
 use crate::rule::selector::{Match, SelectorBuilder, SelectorId};
@@ -135,6 +136,8 @@ pub struct Compiler {
     pub refuses_several_peer_identities: bool,
     /// Who knows the environment variables that a document refers to.
     pub variables: Variables,
+    /// What is fetched, and shared with all workers: see [`Compiler::resource`].
+    pub resources: Vec<Rc<dyn Fetched>>,
 }
 
 impl Default for Compiler {
@@ -162,6 +165,7 @@ impl Compiler {
             shared_seed,
             refuses_several_peer_identities: false,
             variables: variable::of_this_process,
+            resources: Vec::new(),
         }
     }
 
@@ -244,6 +248,14 @@ impl Compiler {
     /// Compiles a rule's `match`, the field `match` of the rule at `rule_path`.
     pub fn selector(&mut self, wanted: Option<&Match>, rule_path: &FieldPath) -> SelectorId {
         self.selectors.compile(wanted, &rule_path.field("match"), &mut self.problems)
+    }
+
+    /// Registers a resource, which the field at `path` asks for: the host fetches it from when on the document is served.
+    pub fn resource<T: 'static>(&mut self, resource: &Resource<T>, path: &FieldPath) {
+        if self.resources.len() >= MOST_RESOURCES {
+            self.problems.report(path, format!("more than {MOST_RESOURCES} resources that are fetched"));
+        }
+        self.resources.push(resource.fetched());
     }
 
     /// Registers a decision (see [`ReasonTable::register`]).

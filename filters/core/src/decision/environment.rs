@@ -19,6 +19,16 @@ impl UnixTime {
         Self(seconds.saturating_mul(1_000_000_000))
     }
 
+    /// So much later.
+    pub fn after(self, duration: std::time::Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)))
+    }
+
+    /// How long after `earlier` it is; zero where it is not.
+    pub const fn since(self, earlier: Self) -> std::time::Duration {
+        std::time::Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
     /// In nanoseconds since the epoch.
     pub const fn as_nanos(self) -> u64 {
         self.0

@@ -8,6 +8,7 @@ use crate::decision::reason::ReasonId;
 use crate::decision::wait::{Answer, Call, Wait};
 use crate::http::header::HeaderName;
 use crate::http::request::RequestView;
+use crate::resource::{Awaited, Resource, Unavailable};
 use crate::rule::selector::{Candidates, SelectorId, SelectorIndex};
 use std::cell::{OnceCell, RefCell};
 use std::net::IpAddr;
@@ -194,6 +195,44 @@ impl<'a> Exchange<'a> {
         self.known.has_answers()
     }
 
+    /// A shared resource, or that it can't be had; a stage waits for it once.
+    ///
+    /// # Errors
+    /// [`Wait`], to be passed on, where it is not there yet.
+    pub fn resource<T: 'static>(&self, resource: &Resource<T>) -> Result<Result<Rc<T>, Unavailable>, Wait> {
+        if let Some(value) = resource.find(self.environment) {
+            return Ok(Ok(value));
+        }
+        if !self.known.has_waited(resource.key(), false)
+            && let Some(awaited) = resource.awaited()
+        {
+            return Err(Wait::Resource(awaited));
+        }
+        self.note(|| {
+            format!(
+                "{} is not there: `sluice explain --resource {}=FILE` would show it",
+                resource.name(),
+                resource.name()
+            )
+        });
+        Ok(Err(resource.unavailable(self.environment.now())))
+    }
+
+    /// The stage misses something in a shared resource: it waits, once, for what is fetched because of that, if anything is now. Then it is
+    /// to ask for the [resource](Self::resource) again, which may be the same as before.
+    ///
+    /// # Errors
+    /// [`Wait`], to be passed on.
+    pub fn renew<T: 'static>(&self, resource: &Resource<T>) -> Result<(), Wait> {
+        resource.look(self.environment);
+        if !self.known.has_waited(resource.key(), true)
+            && let Some(awaited) = resource.awaited_newer(self.environment.now())
+        {
+            return Err(Wait::Resource(awaited));
+        }
+        Ok(())
+    }
+
     /// Lets time pass. A stage may do so several times.
     ///
     /// # Errors
@@ -290,6 +329,11 @@ impl Facts {
     /// The pause that the stage waited for is over.
     pub fn add_pause(&mut self) {
         self.known.add_pause();
+    }
+
+    /// The wait for a resource is over: it has come, or nobody waits longer for it.
+    pub fn add_waited(&mut self, awaited: Awaited) {
+        self.known.add_waited(awaited);
     }
 
     /// A call that the stage waited for was answered, or has failed.

@@ -1,6 +1,7 @@
 //! What one stage has found out by waiting, and what chance gave it: all that it needs to be asked again with the same outcome.
 
 use crate::decision::wait::{Answer, Call};
+use crate::resource::Awaited;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
@@ -11,6 +12,8 @@ const INLINE: usize = 4;
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     answers: Vec<(Call, Rc<Answer>)>,
+    /// Resources that were waited for, whatever came of it.
+    waited: Vec<Awaited>,
     pauses: u32,
     draws: Draws,
     next_pause: Cell<u32>,
@@ -35,6 +38,16 @@ impl Known {
     /// Whether any call has been answered.
     pub(crate) fn has_answers(&self) -> bool {
         !self.answers.is_empty()
+    }
+
+    /// Whether the stage has waited for this resource: for the first value of it, or for a newer one.
+    pub(crate) fn has_waited(&self, key: &str, for_newer: bool) -> bool {
+        self.waited.iter().any(|waited| *waited.key == *key && waited.newer_than.is_some() == for_newer)
+    }
+
+    /// The wait for a resource is over.
+    pub(crate) fn add_waited(&mut self, awaited: Awaited) {
+        self.waited.push(awaited);
     }
 
     /// Whether the pause that the stage comes to is over.
@@ -75,6 +88,7 @@ impl Known {
     /// The next stage is asked: nothing of this one is its business.
     pub(crate) fn clear(&mut self) {
         self.answers.clear();
+        self.waited.clear();
         self.pauses = 0;
         self.draws.count.set(0);
         self.draws.more.get_mut().clear();

@@ -5,6 +5,7 @@
 
 use crate::http::header::{HeaderName, HeaderValue};
 use crate::http::header_map::HeaderMap;
+use crate::resource::Awaited;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,6 +17,8 @@ pub enum Wait {
     Pause(Duration),
     /// All of these calls are answered, or have failed.
     Calls(Vec<Call>),
+    /// A shared resource is there, or a newer one than was.
+    Resource(Awaited),
 }
 
 /// A call of a cluster of the proxy's. Equal calls of one request are one call.

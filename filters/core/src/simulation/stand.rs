@@ -11,6 +11,7 @@ use crate::document::decode;
 use crate::document::problem::{FieldPath, Problems};
 use crate::http::header_map::HeaderMap;
 use crate::http::request::RequestView;
+use crate::resource::{Awaited, Fetched};
 use crate::rule::selector::{Candidates, SelectorIndex};
 use std::rc::Rc;
 use std::time::Duration;
@@ -64,6 +65,7 @@ pub struct Stand {
     selectors: SelectorIndex,
     reasons: ReasonTable,
     address: AddressConfig,
+    resources: Vec<Rc<dyn Fetched>>,
 }
 
 /// What came of a request.
@@ -75,6 +77,8 @@ pub struct Played {
     pub paused: Duration,
     /// The calls that were made, in order.
     pub calls: Vec<Call>,
+    /// The resources that were waited for, in order.
+    pub awaited: Vec<Awaited>,
     /// What was asked to be changed.
     pub mutations: Mutations,
     /// The decisions, as `section.text`, in order; the reply's own reason last.
@@ -157,6 +161,7 @@ impl Stand {
             stages,
             selectors: compiler.selectors.finish(),
             reasons: compiler.reasons,
+            resources: compiler.resources,
             address: AddressConfig::default(),
         };
         Ok((stand, compiler.problems))
@@ -184,12 +189,31 @@ impl Stand {
     ///
     /// # Panics
     /// As [`Stand::play`].
-    #[allow(clippy::panic)]
     pub fn play_with(
         &self,
         request: &SimulatedRequest,
         environment: &dyn Environment,
+        answer: impl FnMut(&Call) -> Answer,
+    ) -> Played {
+        self.play_awaiting(request, environment, answer, |_| {})
+    }
+
+    /// The resources that the section declares.
+    pub fn resources(&self) -> &[Rc<dyn Fetched>] {
+        &self.resources
+    }
+
+    /// The same; `wait` is called where the request waits for a resource, which is over then.
+    ///
+    /// # Panics
+    /// As [`Stand::play`].
+    #[allow(clippy::panic)]
+    pub fn play_awaiting(
+        &self,
+        request: &SimulatedRequest,
+        environment: &dyn Environment,
         mut answer: impl FnMut(&Call) -> Answer,
+        mut wait: impl FnMut(&Awaited),
     ) -> Played {
         let headers = HeaderMap::from_pairs(request.headers.iter().map(|(name, value)| (name, value)));
         let view = match RequestView::new(&headers) {
@@ -202,17 +226,22 @@ impl Stand {
             .with_identity(request.identity.clone())
             .explained();
         let mut mutations = Mutations::default();
-        let (mut paused, mut calls) = (Duration::ZERO, Vec::new());
+        let (mut paused, mut calls, mut awaited_resources) = (Duration::ZERO, Vec::new(), Vec::new());
         let mut position = 0;
         let verdict = loop {
             let (verdict, at) = stages::run(&self.stages, position, &mut exchange, &mut mutations, &mut ());
             position = at;
-            let Verdict::Wait(wait) = verdict else { break verdict };
+            let Verdict::Wait(waits_for) = verdict else { break verdict };
             let mut facts = exchange.suspend();
-            match wait {
+            match waits_for {
                 Wait::Pause(duration) => {
                     paused = paused.saturating_add(duration);
                     facts.add_pause();
+                }
+                Wait::Resource(awaited) => {
+                    wait(&awaited);
+                    awaited_resources.push(awaited.clone());
+                    facts.add_waited(awaited);
                 }
                 Wait::Calls(asked) => {
                     for call in asked {
@@ -231,6 +260,15 @@ impl Stand {
         let decisions =
             decisions.iter().filter_map(|id| self.reasons.get(*id)).map(ToString::to_string).collect();
         let notes = exchange.take_notes();
-        Played { verdict, paused, calls, mutations, decisions, identity: exchange.identity().cloned(), notes }
+        Played {
+            verdict,
+            paused,
+            calls,
+            awaited: awaited_resources,
+            mutations,
+            decisions,
+            identity: exchange.identity().cloned(),
+            notes,
+        }
     }
 }
