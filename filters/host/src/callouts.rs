@@ -63,8 +63,8 @@ struct UnderWay {
 pub enum Asker {
     /// The request of this context.
     Stream(u32),
-    /// The shared resource of this number.
-    Resource(usize),
+    /// A shared resource: the number that its keeper gave the call.
+    Resource(u64),
 }
 
 /// A call that has ended.
@@ -139,8 +139,8 @@ impl Callouts {
             }
         }
         let counters = [
-            (format!("sluice_callouts.cluster.{}.outcome.{outcome}", plain(&name)), 1),
-            (format!("sluice_callouts_microseconds.cluster.{}", plain(&name)), took / 1_000),
+            (format!("sluice_callouts.cluster.{}.outcome.{outcome}", calls::plain(&name)), 1),
+            (format!("sluice_callouts_microseconds.cluster.{}", calls::plain(&name)), took / 1_000),
         ];
         Some(Ended { asker, answer, counters })
     }
@@ -179,12 +179,6 @@ fn in_the_name_of<T>(root: u32, effective: u32, call: impl FnOnce() -> HostResul
     let result = call();
     calls::set_effective_context(effective)?;
     result
-}
-
-/// A cluster's name in a metric's name: a dot would end it.
-fn plain(name: &str) -> String {
-    let allowed = |byte: char| byte.is_ascii_alphanumeric() || byte == '-' || byte == '_';
-    name.chars().map(|byte| if allowed(byte) { byte } else { '_' }).collect()
 }
 
 // === impl Cluster ===

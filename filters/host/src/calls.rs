@@ -17,9 +17,9 @@ pub mod stand_in;
 use stand_in as host;
 
 pub use host::{
-    add_header, call_foreign_function, close_request, continue_request, define_counter, fill_random,
-    grpc_call, grpc_message, header_pairs, http_call, http_call_body, increment_counter, log, log_level,
-    monotonic_nanoseconds, plugin_configuration, property, remove_header, replace_header,
+    add_header, call_foreign_function, close_request, continue_request, define_counter, define_gauge,
+    fill_random, grpc_call, grpc_message, header_pairs, http_call, http_call_body, increment_counter, log, log_level,
+    monotonic_nanoseconds, plugin_configuration, property, record_gauge, remove_header, replace_header,
     send_local_response, set_effective_context, set_property, set_shared_data, set_tick_period, shared_data,
     unix_nanoseconds,
 };
@@ -99,4 +99,10 @@ pub struct LocalResponse<'r> {
     pub body: &'r [u8],
     /// The gRPC status of a gRPC request's answer. Without one Envoy derives it from the status.
     pub grpc_status: Option<u8>,
+}
+
+/// A name of the document's within a metric's name: a dot would end it.
+pub fn plain(name: &str) -> String {
+    let allowed = |byte: char| byte.is_ascii_alphanumeric() || byte == '-' || byte == '_';
+    name.chars().map(|byte| if allowed(byte) { byte } else { '_' }).collect()
 }

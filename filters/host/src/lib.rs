@@ -10,8 +10,9 @@
 //! | [`plugin`], [`stream`] | what a configuration, and what a request, does at each callback |
 //! | [`carry_out`], [`apply`] | decisions become host calls: counted, headers changed, answers sent |
 //! | [`waits`], [`callouts`] | requests that wait, and the calls of clusters that some wait for |
+//! | [`resources`] | what is fetched for policies and shared with the other workers |
 //! | [`environment`], [`random`], [`crypto`] | the host as policies see it |
-//! | [`counters`], [`timer`], [`faults`] | what waits for the timer, and what is reported when the host fails |
+//! | [`counters`], [`gauges`], [`timer`], [`faults`] | what waits for the timer, and what is reported when the host fails |
 //! | [`logger`] | Envoy's log behind the facade `log` |
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
@@ -27,9 +28,11 @@ pub mod counters;
 pub mod crypto;
 pub mod environment;
 pub mod faults;
+pub mod gauges;
 pub mod logger;
 pub mod plugin;
 pub mod random;
+pub mod resources;
 pub mod stream;
 pub mod timer;
 pub mod waits;

@@ -7,9 +7,10 @@ use crate::counters::{Counters, FLUSH_AFTER, decision_counter};
 use crate::environment::HostEnvironment;
 use crate::faults::Faults;
 use crate::logger;
+use crate::resources::Resources;
 use crate::stream::Kept;
 use crate::timer::Timer;
-use crate::waits::{MOST_RELEASED, Waiting, Waits};
+use crate::waits::{Awaits, MOST_RELEASED, Waiting, Waits};
 use siphasher::sip::SipHasher13;
 use sluice_core::decision::environment::Environment;
 use sluice_core::decision::reason::ReasonId;
@@ -18,6 +19,7 @@ use sluice_core::http::header_map::HeaderMap;
 use sluice_pipeline::{Pipeline, Scratch, Seeds, Step, Suspended};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::time::Duration;
 
 /// Where in shared data the seed stands that all workers use.
 const SHARED_SEED: &str = "sluice/seed";
@@ -40,7 +42,8 @@ pub struct Plugin {
     pub faults: Faults,
     work: Cell<Work>,
     counters: RefCell<Counters>,
-    waits: RefCell<Waits>,
+    pub(crate) waits: RefCell<Waits>,
+    pub(crate) resources: RefCell<Resources>,
     callouts: RefCell<Callouts>,
     timer: Timer,
     /// When the policy is to begin; `None` once it has.
@@ -94,6 +97,7 @@ impl Plugin {
         self.flush();
         self.counters.replace(Counters::new(pipeline.reasons()));
         let begins = pipeline.is_told_of_its_life();
+        self.adopt_resources(&pipeline);
         let former = self.pipeline.replace(Some(Rc::new(pipeline)));
         if begins {
             self.begin_soon();
@@ -111,6 +115,23 @@ impl Plugin {
             self.timer.arm(now, due).map(|()| self.begins.set(Some(due)))
         });
         self.faults.note("setting the timer", armed);
+    }
+
+    /// Keeps what the document has fetched. Not at once: see [`BEGIN_AFTER`]; and a cluster of a new configuration may not be there yet.
+    fn adopt_resources(&self, pipeline: &Pipeline) {
+        if pipeline.resources().is_empty() {
+            return;
+        }
+        self.environment.begin_phase();
+        let now = calls::monotonic_nanoseconds().unwrap_or_default();
+        let next = now.saturating_add(BEGIN_AFTER);
+        self.resources.borrow_mut().adopt(pipeline.resources(), next, &self.environment);
+        self.arm(now, next);
+    }
+
+    /// The root context's number.
+    pub(crate) const fn context(&self) -> u32 {
+        self.context
     }
 
     /// The policy; `None` before a configuration was accepted.
@@ -184,22 +205,34 @@ impl Plugin {
         if !waits {
             self.count_event("wait_over_bound");
         }
+        let later =
+            |duration: Duration| now.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
         let mut until = now;
-        let mut under_way = Vec::new();
-        match wait {
+        let awaits = match wait {
             Wait::Pause(duration) => {
-                until = now.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX));
+                until = later(duration);
                 if !waits || !self.arm(now, until) {
                     suspended.add_pause();
                     return Some(suspended);
                 }
+                Awaits::Pause
+            }
+            Wait::Resource(awaited) => {
+                until = later(awaited.within);
+                let room = awaited.newer_than.is_none() || self.waits.borrow().has_room_for_newer();
+                let kept = self.resources.borrow_mut().hasten(&awaited.key, now);
+                if !waits || !room || !kept || !self.arm(now, now) {
+                    suspended.add_waited(awaited);
+                    return Some(suspended);
+                }
+                Awaits::Resource(awaited)
             }
             Wait::Calls(calls) => {
+                let mut under_way = Vec::new();
                 for call in calls {
                     match self.start_call(&call, Asker::Stream(context), context, now, waits) {
                         Ok(token) => {
-                            let longest = u64::try_from(call.timeout().as_nanos()).unwrap_or(u64::MAX);
-                            until = until.max(now.saturating_add(longest).saturating_add(GRACE));
+                            until = until.max(later(call.timeout()).saturating_add(GRACE));
                             under_way.push((token, call));
                         }
                         Err(failure) => suspended.add_answer(call, Answer::Failed(failure)),
@@ -210,12 +243,13 @@ impl Plugin {
                 }
                 // Where even this fails the host's own timeout still ends the calls.
                 self.arm(now, until);
+                Awaits::Calls(under_way)
             }
-        }
+        };
         // For a client that leaves before the request is decided.
         kept.borrow_mut().labels = suspended.take_labels().map(|labels| (Rc::clone(pipeline), labels));
         let (pipeline, kept) = (Rc::clone(pipeline), Rc::clone(kept));
-        let waiting = Waiting { until, suspended, pipeline, kept, ready: false, calls: under_way };
+        let waiting = Waiting { until, suspended, pipeline, kept, ready: false, awaits };
         self.waits.borrow_mut().add(context, waiting);
         None
     }
@@ -236,6 +270,11 @@ impl Plugin {
     /// How many requests wait, and how many calls are under way.
     pub fn waiting(&self) -> (usize, usize) {
         (self.waits.borrow().len(), self.callouts.borrow().len())
+    }
+
+    /// How many sources are kept, and how many of them are being fetched.
+    pub fn fetching(&self) -> (usize, usize) {
+        self.resources.borrow().len()
     }
 
     /// An HTTP call has ended; without headers, it has failed.
@@ -284,11 +323,11 @@ impl Plugin {
                     self.go_on(context, waiting, now);
                 }
             }
-            Asker::Resource(_) => {}
+            Asker::Resource(ticket) => self.on_resource_answer(ticket, &answer, now),
         }
     }
 
-    fn start_call(
+    pub(crate) fn start_call(
         &self,
         call: &Call,
         asker: Asker,
@@ -373,12 +412,16 @@ impl Plugin {
         }
         let given_up = self.callouts.borrow_mut().give_up(now);
         self.timer.fired();
-        let lost = given_up.into_iter().filter(|ended| matches!(ended.asker, Asker::Stream(_)));
-        lost.for_each(|ended| {
-            for (name, by) in ended.counters {
+        for Ended { asker, answer, counters } in given_up {
+            for (name, by) in counters {
                 self.count_named_by(name, by);
             }
-        });
+            // A request's wait ends by itself.
+            if let Asker::Resource(ticket) = asker {
+                self.on_resource_answer(ticket, &answer, now);
+            }
+        }
+        self.tend_resources(now);
         // One at a time: nothing here is borrowed while the host is called.
         for _ in 0..MOST_RELEASED {
             let Some((context, mut waiting)) = self.waits.borrow_mut().take_due(now) else { break };
@@ -390,6 +433,7 @@ impl Plugin {
         let next = [
             self.waits.borrow().next(),
             self.callouts.borrow().next(),
+            self.resources.borrow().next(),
             self.counters.borrow().due(),
             self.begins.get(),
         ];
@@ -403,11 +447,12 @@ impl Plugin {
             self.environment.begin_phase();
             pipeline.end(&self.environment);
         }
+        self.leave_resources();
         self.timer.stop();
     }
 
     /// Has the timer fire at `until` at the latest. Says whether it will.
-    fn arm(&self, now: u64, until: u64) -> bool {
+    pub(crate) fn arm(&self, now: u64, until: u64) -> bool {
         let armed = self.timer.arm(now, until);
         self.faults.note("setting the timer", armed);
         armed.is_ok()

@@ -21,6 +21,8 @@ const GRPC_RECEIVE_BUFFER: u32 = 5;
 const PLUGIN_CONFIGURATION: u32 = 7;
 /// A counter, as `proxy_define_metric` numbers it.
 const COUNTER: u32 = 0;
+/// A gauge, as `proxy_define_metric` numbers it.
+const GAUGE: u32 = 1;
 /// The clock of WASI that no one sets.
 const MONOTONIC_CLOCK: u32 = 1;
 
@@ -84,6 +86,7 @@ unsafe extern "C" {
     ) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, offset: i64) -> u32;
+    fn proxy_record_metric(id: u32, value: u64) -> u32;
     fn proxy_call_foreign_function(
         name: *const u8,
         name_size: usize,
@@ -335,10 +338,31 @@ pub fn set_shared_data(key: &str, value: &[u8], version: u32) -> HostResult<()> 
 /// # Errors
 /// Where the host refuses.
 pub fn define_counter(name: &str) -> HostResult<u32> {
+    define(COUNTER, name)
+}
+
+/// The gauge of this name, which is made if new and lives as long as the proxy.
+///
+/// # Errors
+/// Where the host refuses.
+pub fn define_gauge(name: &str) -> HostResult<u32> {
+    define(GAUGE, name)
+}
+
+fn define(kind: u32, name: &str) -> HostResult<u32> {
     let mut id = 0;
     // SAFETY: `name` lives throughout the call; the host writes one `u32` to a local variable.
-    check(unsafe { proxy_define_metric(COUNTER, name.as_ptr(), name.len(), &raw mut id) })?;
+    check(unsafe { proxy_define_metric(kind, name.as_ptr(), name.len(), &raw mut id) })?;
     Ok(id)
+}
+
+/// Sets a gauge.
+///
+/// # Errors
+/// Where the host refuses.
+pub fn record_gauge(id: u32, value: u64) -> HostResult<()> {
+    // SAFETY: no memory is passed.
+    check(unsafe { proxy_record_metric(id, value) })
 }
 
 /// Adds to a counter; `by` is above 0.

@@ -30,6 +30,8 @@ pub struct StandIn {
     pub shared: SharedMemory,
     /// Counters, by name.
     pub counters: HashMap<String, u64>,
+    /// Gauges, by name.
+    pub gauges: HashMap<String, u64>,
     /// Both clocks, in nanoseconds.
     pub now: u64,
     /// The timer's period in milliseconds, where it runs.
@@ -58,7 +60,7 @@ pub struct StandIn {
     pub answer: (Pairs, Vec<u8>),
     /// Functions that fail.
     pub failing: HashSet<&'static str>,
-    /// The names of counters, by id.
+    /// The names of counters and gauges, by id.
     pub names: Vec<String>,
 }
 
@@ -275,6 +277,26 @@ pub fn define_counter(name: &str) -> HostResult<u32> {
         host.names.push(name.to_owned());
         host.counters.entry(name.to_owned()).or_default();
         Ok(id)
+    })
+}
+
+/// # Errors
+/// As the test says.
+pub fn define_gauge(name: &str) -> HostResult<u32> {
+    call("define_gauge", |host| {
+        let id = u32::try_from(host.names.len()).unwrap_or(u32::MAX);
+        host.names.push(name.to_owned());
+        Ok(id)
+    })
+}
+
+/// # Errors
+/// As the test says.
+pub fn record_gauge(id: u32, value: u64) -> HostResult<()> {
+    call("record_gauge", |host| {
+        let name = host.names.get(id as usize).ok_or(HostError::NotFound)?;
+        host.gauges.insert(name.clone(), value);
+        Ok(())
     })
 }
 
