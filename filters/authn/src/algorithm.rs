@@ -80,6 +80,11 @@ impl Algorithm {
         Self::NAMED.iter().map(|(_, algorithm)| *algorithm)
     }
 
+    /// Whether who verifies with it can sign, too (HMAC).
+    pub const fn is_symmetric(self) -> bool {
+        matches!(self, Self::Hs256 | Self::Hs384 | Self::Hs512)
+    }
+
     /// Its hash; `None` for Ed25519, which hashes by itself.
     pub const fn hash(self) -> Option<Hash> {
         match self {

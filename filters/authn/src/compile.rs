@@ -3,12 +3,14 @@
 mod api_key;
 mod forwarded;
 mod jwt;
+mod keys;
 
 use crate::challenge::{Challenges, Scheme};
 use crate::config::{AuthnSection, Passing, ProviderConfig, Require, RuleConfig, SourceConfig};
 use crate::credential::CredentialSource;
 use crate::failure::Failure;
 use crate::forward::IdentityHeaders;
+use crate::keys::Keys;
 use crate::policy::{Authn, Provider, ProviderKind, Reasons, Requirement, Rule};
 use crate::scalar::KeyFact;
 use crate::token_cache::TokenCache;
@@ -110,6 +112,9 @@ impl AuthnSection {
             cache: RefCell::new(TokenCache::new(cache_size.min(MOST_CACHED), compiler.seed)),
             verifier: Verifier::new(budget, compiler.seed),
             shadow: self.shadow,
+            fetches_keys: providers
+                .iter()
+                .any(|provider| matches!(&provider.kind, ProviderKind::Jwt(jwt) if jwt.keys.are_fetched())),
             providers,
         })
     }
@@ -408,9 +413,14 @@ impl ProviderConfig {
 
     fn compile(&self, position: usize, path: &FieldPath, compiler: &mut Compiler) -> Option<Provider> {
         let kind = match (&self.jwt, &self.api_key, &self.forwarded) {
-            (Some(jwt), None, None) => jwt
-                .compile(&path.field("jwt"), compiler.variables, &mut compiler.problems)
-                .map(ProviderKind::Jwt),
+            (Some(jwt), None, None) => {
+                let path = path.field("jwt");
+                let jwt = jwt.compile(&self.name, &path, compiler.variables, &mut compiler.problems);
+                if let Some(Keys::Fetched { set, .. }) = jwt.as_ref().map(|jwt| &jwt.keys) {
+                    compiler.resource(set, &path.field("keys"));
+                }
+                jwt.map(ProviderKind::Jwt)
+            }
             (None, Some(keys), None) => {
                 keys.compile(&self.name, position, &path.field("apiKey"), compiler).map(ProviderKind::ApiKey)
             }

@@ -1,7 +1,6 @@
 //! The section `authn` as the document writes it.
 
 use crate::algorithm::Algorithm;
-use crate::jwk::JwkSet;
 use crate::scalar::{KeyFact, SecretSource, Sha256Digest, Timestamp};
 use serde::Deserialize;
 use sluice_core::caller::identity::ClaimPath;
@@ -15,6 +14,10 @@ use sluice_core::http::header::HeaderName;
 use sluice_core::rule::selector::Match;
 use sluice_core::rule::when::PeerPattern;
 use std::collections::BTreeMap;
+
+mod keys;
+
+pub use keys::{KeyFetch, KeySource, KeysLocation};
 
 /// `authn`: who is calling. The first rule that matches a request says which providers may prove it; a request that no rule matches
 /// is refused. Without any rule one of all providers is required of every request.
@@ -124,15 +127,6 @@ pub struct JwtConfig {
     /// What the service gets to know.
     #[serde(default)]
     pub forward: JwtForward,
-}
-
-/// Where an issuer's keys come from.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub enum KeySource {
-    /// A JWK set (RFC 7517) in the document itself.
-    Inline(JwkSet),
 }
 
 /// What the service gets to know of a token.
@@ -272,8 +266,11 @@ impl AuthnSection {
     /// The environment variables that the section refers to, each once.
     pub fn variables(&self) -> Vec<&VariableName> {
         let sets = self.providers.iter().filter_map(|provider| provider.jwt.as_ref()).map(|jwt| &jwt.keys);
-        let keys = sets.flat_map(|KeySource::Inline(set)| &set.keys);
-        sorted_set(keys.filter_map(|key| match &key.k {
+        let inline = sets.filter_map(|source| match source {
+            KeySource::Inline(set) => Some(&set.keys),
+            KeySource::Remote(_) | KeySource::Discovery(_) => None,
+        });
+        sorted_set(inline.flatten().filter_map(|key| match &key.k {
             Some(SecretSource::Environment(name)) => Some(name),
             Some(SecretSource::Text(_)) | None => None,
         }))

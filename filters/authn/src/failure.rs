@@ -45,6 +45,8 @@ pub enum Failure {
     ApiKeyNotYetValid,
     /// An API key that has expired.
     ApiKeyExpired,
+    /// The issuer's keys can't be had.
+    KeysUnavailable,
     /// The worker has verified as many signatures as it may for now.
     BudgetExhausted,
     /// Bad tokens from the same source have cost as much as one source may for now.
@@ -64,7 +66,7 @@ pub enum ErrorCode {
 
 impl Failure {
     /// All of them.
-    pub const ALL: [Failure; 24] = [
+    pub const ALL: [Failure; 25] = [
         Self::NoRule,
         Self::Missing,
         Self::IssuerMismatch,
@@ -86,6 +88,7 @@ impl Failure {
         Self::TokenExpired,
         Self::ApiKeyNotYetValid,
         Self::ApiKeyExpired,
+        Self::KeysUnavailable,
         Self::BudgetExhausted,
         Self::SourceBudgetExhausted,
         Self::CredentialRepeated,
@@ -106,6 +109,7 @@ impl Failure {
             Self::AlgorithmNotAllowed => "algorithm_not_allowed",
             Self::UnknownKey => "unknown_key",
             Self::SignatureInvalid => "signature_invalid",
+            Self::KeysUnavailable => "keys_unavailable",
             Self::BudgetExhausted => "verification_budget_exhausted",
             Self::SourceBudgetExhausted => "source_budget_exhausted",
             Self::AudienceMismatch => "audience_mismatch",
@@ -126,7 +130,7 @@ impl Failure {
         match self {
             // RFC 6750 §3.1: `invalid_request` is a 400.
             Self::CredentialRepeated => 400,
-            Self::BudgetExhausted | Self::SourceBudgetExhausted => 503,
+            Self::KeysUnavailable | Self::BudgetExhausted | Self::SourceBudgetExhausted => 503,
             _ => 401,
         }
     }
@@ -135,7 +139,11 @@ impl Failure {
     /// credential's fault.
     pub const fn error(self) -> Option<ErrorCode> {
         match self {
-            Self::NoRule | Self::Missing | Self::BudgetExhausted | Self::SourceBudgetExhausted => None,
+            Self::NoRule
+            | Self::Missing
+            | Self::KeysUnavailable
+            | Self::BudgetExhausted
+            | Self::SourceBudgetExhausted => None,
             Self::CredentialRepeated => Some(ErrorCode::InvalidRequest),
             _ => Some(ErrorCode::InvalidToken),
         }
@@ -156,6 +164,7 @@ impl Failure {
             Self::AlgorithmNotAllowed => "The token's algorithm is not accepted",
             Self::UnknownKey => "The token's key is not known",
             Self::SignatureInvalid => "The token's signature is not valid",
+            Self::KeysUnavailable => "The issuer's keys are not available; try again",
             Self::BudgetExhausted => "Too many tokens are being verified; try again",
             Self::SourceBudgetExhausted => "Too many bad tokens have come from this address; try again",
             Self::AudienceMismatch => "The token is for another audience",

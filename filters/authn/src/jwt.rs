@@ -7,6 +7,7 @@ use crate::forwarded_fact::ForwardedFact;
 use crate::jws::Jws;
 use crate::key::Fingerprint;
 use crate::key_set::{KeySet, NoKey};
+use crate::keys::{Found, Keys, Patience};
 use crate::verifier::{Signatures, Verifier};
 use serde_json::Value;
 use sluice_core::caller::identity::{ClaimPath, Identity, scalar_text};
@@ -14,6 +15,7 @@ use sluice_core::decision::environment::UnixTime;
 use sluice_core::decision::exchange::Exchange;
 use sluice_core::document::name::Name;
 use sluice_core::http::header::{HeaderName, HeaderValue};
+use std::rc::Rc;
 
 /// The `typ`s that are accepted where a provider names none, besides none at all: RFC 7519 §5.1, RFC 9068 §2.1. Tokens for other ends
 /// (`logout+jwt`, `dpop+jwt`) say so.
@@ -25,7 +27,7 @@ pub struct JwtProvider {
     /// The `iss` of its tokens.
     pub issuer: String,
     /// Its keys.
-    pub keys: KeySet,
+    pub keys: Keys,
     /// Where tokens are read.
     pub sources: Vec<CredentialSource>,
     /// What is asked of claims.
@@ -57,6 +59,17 @@ pub struct ClaimMapping {
     pub scopes: Vec<ClaimPath>,
 }
 
+/// A token that was shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'t> {
+    /// As it came.
+    pub token: &'t [u8],
+    /// As it was read.
+    pub jws: &'t Jws,
+    /// Whether the request may wait for keys.
+    pub patience: Patience,
+}
+
 /// A token that is accepted.
 #[derive(Debug)]
 pub struct Verified {
@@ -77,29 +90,48 @@ impl JwtProvider {
     /// genuine one.
     ///
     /// # Errors
-    /// Why it is not accepted.
+    /// [`Wait`] for the issuer's keys, and why it is not accepted.
     pub fn verify(
         &self,
         provider: &Name,
-        token: &[u8],
-        jws: &Jws,
+        shown: Shown<'_>,
         signatures: &mut Signatures,
         verifier: &Verifier,
         exchange: &Exchange<'_>,
-    ) -> Result<Verified, Failure> {
+    ) -> Found<Verified> {
+        let Shown { jws, patience, .. } = shown;
         if jws.issuer() != Some(&self.issuer) {
-            return Err(Failure::IssuerMismatch);
+            return Ok(Err(Failure::IssuerMismatch));
         }
         if !self.accepts_type(jws.media_type.as_deref()) {
-            return Err(Failure::TypeMismatch);
+            return Ok(Err(Failure::TypeMismatch));
         }
-        let keys = self.keys.candidates(jws.key_id.as_deref(), jws.algorithm).map_err(|none| match none {
-            NoKey::AlgorithmNotAllowed => Failure::AlgorithmNotAllowed,
-            NoKey::Unknown => Failure::UnknownKey,
-        })?;
-        let key = verifier.signer(keys, token, jws, signatures, exchange)?;
-        let until = self.rules.check(&jws.claims, exchange.environment().now())?;
-        let identity = self.mapping.identity(provider, &jws.claims)?;
+        let keys = match self.keys.for_token(jws, patience, exchange)? {
+            Ok(keys) => keys,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let mut signer = signer(&keys, shown, signatures, verifier, exchange);
+        let named = jws.key_id.as_deref().is_some_and(|id| keys.names(id));
+        if signer == Err(Failure::SignatureInvalid) && self.keys.are_fetched() && !named {
+            // It does not say which key it is of: that may be a new one.
+            let newer = self.keys.ask_again(patience, exchange)?;
+            if let Some(newer) = newer.filter(|newer| !Rc::ptr_eq(newer, &keys)) {
+                signer = self::signer(&newer, shown, signatures, verifier, exchange);
+            }
+        }
+        Ok(signer.and_then(|key| self.accept(provider, &jws.claims, key, exchange)))
+    }
+
+    /// What a genuine token of this issuer says.
+    fn accept(
+        &self,
+        provider: &Name,
+        claims: &Value,
+        key: Fingerprint,
+        exchange: &Exchange<'_>,
+    ) -> Result<Verified, Failure> {
+        let until = self.rules.check(claims, exchange.environment().now())?;
+        let identity = self.mapping.identity(provider, claims)?;
         let mut headers = Vec::with_capacity(self.headers.len());
         for (name, fact) in &self.headers {
             if let Some(value) = fact.value(&identity)? {
@@ -116,6 +148,21 @@ impl JwtProvider {
             Some(found) => self.types.iter().any(|wanted| wanted == found),
         }
     }
+}
+
+/// Which key of the set signed the token.
+fn signer(
+    keys: &KeySet,
+    Shown { token, jws, .. }: Shown<'_>,
+    signatures: &mut Signatures,
+    verifier: &Verifier,
+    exchange: &Exchange<'_>,
+) -> Result<Fingerprint, Failure> {
+    let candidates = keys.candidates(jws.key_id.as_deref(), jws.algorithm).map_err(|none| match none {
+        NoKey::AlgorithmNotAllowed => Failure::AlgorithmNotAllowed,
+        NoKey::Unknown => Failure::UnknownKey,
+    })?;
+    verifier.signer(candidates, token, jws, signatures, exchange)
 }
 
 impl ClaimMapping {

@@ -1,7 +1,7 @@
 //! The keys of an issuer, and which of them a token may have been signed with.
 
 use crate::algorithm::{Algorithm, AlgorithmSet};
-use crate::key::VerificationKey;
+use crate::key::{Fingerprint, VerificationKey};
 
 /// The keys of an issuer.
 #[derive(Debug, Default)]
@@ -27,6 +27,16 @@ impl KeySet {
     /// All that some key verifies.
     pub fn algorithms(&self) -> AlgorithmSet {
         self.keys.iter().fold(AlgorithmSet::default(), |set, key| set.or(key.algorithms))
+    }
+
+    /// Whether there is a key of this `kid`.
+    pub fn names(&self, id: &str) -> bool {
+        self.keys.iter().any(|key| key.id.as_deref() == Some(id))
+    }
+
+    /// Whether this key is among them.
+    pub fn has(&self, key: Fingerprint) -> bool {
+        self.keys.iter().any(|known| known.fingerprint == key)
     }
 
     /// How many keys are tried for a token without `kid`, at most, and what that takes of the budget.

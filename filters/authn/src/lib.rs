@@ -8,6 +8,7 @@
 //! | [`credential`] | where a credential is read from, and how it is taken out of the request |
 //! | [`jwt`], [`jws`], [`strict_json`], [`claims`] | a token: its provider, its form, its claims |
 //! | [`algorithm`], [`jwk`], [`key`], [`key_set`], [`der`] | signatures: what is bound to a key when it is read, and verification |
+//! | [`keys`], `fetched_keys` | a provider's keys: the document's, or those that its issuer publishes |
 //! | [`verifier`], [`budget`], [`source`] | each signature is verified once; what strangers and each source of bad tokens can cost |
 //! | [`token_cache`], [`forged_tokens`] | what makes repeats free |
 //! | [`api_key`], [`forwarded`] | the other two kinds of provider |
@@ -28,6 +29,7 @@ pub mod credential;
 pub mod der;
 mod explain;
 pub mod failure;
+mod fetched_keys;
 pub mod forged_tokens;
 pub mod forward;
 pub mod forwarded;
@@ -37,6 +39,7 @@ pub mod jws;
 pub mod jwt;
 pub mod key;
 pub mod key_set;
+pub mod keys;
 pub mod policy;
 pub mod scalar;
 pub mod source;

@@ -9,7 +9,8 @@ use crate::failure::Failure;
 use crate::forward::IdentityHeaders;
 use crate::forwarded::{Forwarded, ForwardedProvider};
 use crate::jws::Jws;
-use crate::jwt::JwtProvider;
+use crate::jwt::{JwtProvider, Shown};
+use crate::keys::{Keys, Patience};
 use crate::token_cache::{Remembered, TokenCache, TokenHash};
 use crate::verifier::{Signatures, Verifier};
 use sluice_core::caller::identity::Identity;
@@ -18,6 +19,7 @@ use sluice_core::decision::exchange::Exchange;
 use sluice_core::decision::place::Place;
 use sluice_core::decision::reason::ReasonId;
 use sluice_core::decision::verdict::{LocalReply, Mutations, Verdict};
+use sluice_core::decision::wait::Wait;
 use sluice_core::document::name::Name;
 use sluice_core::http::header::{HeaderName, HeaderValue};
 use sluice_core::http::request::RequestView;
@@ -45,6 +47,8 @@ pub struct Authn {
     pub verifier: Verifier,
     /// Whether what is refused goes on all the same.
     pub shadow: bool,
+    /// Whether a provider has keys that are fetched.
+    pub fetches_keys: bool,
 }
 
 /// A compiled rule.
@@ -153,6 +157,10 @@ impl Stage for Authn {
         PLACE
     }
 
+    fn waits(&self) -> bool {
+        self.fetches_keys
+    }
+
     fn decide(&self, exchange: &mut Exchange<'_>, mutations: &mut Mutations) -> Verdict {
         if exchange.identity().is_some() {
             // Only `sluice explain --identity` knows it before it has been proven.
@@ -167,9 +175,16 @@ impl Stage for Authn {
             matches
         });
         let mut decided = None;
+        let mut waits = None;
         let mut presented = Vec::new();
         for rule in request_rules {
-            let proof = self.ask(rule, &mut presented, exchange);
+            let proof = match self.ask(rule, &mut presented, exchange) {
+                Ok(proof) => proof,
+                Err(wait) => {
+                    waits = Some(wait);
+                    break;
+                }
+            };
             if !rule.shadow {
                 decided = Some((rule, proof));
                 break;
@@ -183,6 +198,10 @@ impl Stage for Authn {
         }
         for token in &presented {
             self.verifier.settle(&token.signatures, exchange);
+        }
+        if let Some(wait) = waits {
+            // What was verified until now is paid for, and what was forged is remembered as that.
+            return Verdict::Wait(wait);
         }
         let Some((rule, proof)) = decided else {
             exchange.note(|| "no rule matches".to_owned());
@@ -221,12 +240,13 @@ impl Authn {
         rule: &Rule,
         presented: &mut Vec<Presented<'r>>,
         exchange: &Exchange<'r>,
-    ) -> Proof<'r> {
+    ) -> Result<Proof<'r>, Wait> {
         exchange.note(|| format!("the rule `{}` matches", rule.name));
+        let patience = if rule.shadow { Patience::Hurries } else { Patience::Waits };
         match &rule.requirement {
-            Requirement::None => Proof::Absent,
+            Requirement::None => Ok(Proof::Absent),
             Requirement::Any(providers) | Requirement::Optional(providers) => {
-                self.prove(providers, presented, exchange)
+                self.prove(providers, patience, presented, exchange)
             }
         }
     }
@@ -235,9 +255,10 @@ impl Authn {
     fn prove<'r>(
         &'r self,
         providers: &[usize],
+        patience: Patience,
         presented: &mut Vec<Presented<'r>>,
         exchange: &Exchange<'r>,
-    ) -> Proof<'r> {
+    ) -> Result<Proof<'r>, Wait> {
         let request = exchange.request();
         let mut refused: Option<(Failure, Scheme)> = None;
         for (position, provider) in
@@ -252,7 +273,7 @@ impl Authn {
                     }
                     Found::Once(token) => {
                         let token = self.present(token, presented);
-                        self.verify_token(position, provider, jwt, token, exchange)
+                        self.verify_token((position, provider), jwt, token, patience, exchange)?
                     }
                 },
                 ProviderKind::ApiKey(keys) => match CredentialSource::read_all(&keys.sources, request) {
@@ -273,7 +294,7 @@ impl Authn {
                 }),
                 Answer::Accepted(accepted) => {
                     provider.kind.note_claims(exchange);
-                    return Proof::Accepted(provider, accepted);
+                    return Ok(Proof::Accepted(provider, accepted));
                 }
                 Answer::Refused(failure) => {
                     exchange.note(|| format!("`{}` refuses: {}", provider.name, failure.reason()));
@@ -285,7 +306,7 @@ impl Authn {
                 }
             }
         }
-        refused.map_or(Proof::Absent, |(failure, scheme)| Proof::Refused(failure, scheme))
+        Ok(refused.map_or(Proof::Absent, |(failure, scheme)| Proof::Refused(failure, scheme)))
     }
 
     /// What is known of a token, which another provider may have looked at before.
@@ -307,30 +328,35 @@ impl Authn {
 
     fn verify_token(
         &self,
-        position: usize,
-        provider: &Provider,
+        (position, provider): (usize, &Provider),
         jwt: &JwtProvider,
         presented: &mut Presented<'_>,
+        patience: Patience,
         exchange: &Exchange<'_>,
-    ) -> Answer {
+    ) -> Result<Answer, Wait> {
         let Presented { token, hash, parsed, signatures } = presented;
         match self.cache.borrow().find(token, *hash, position, exchange.environment().now()) {
-            Remembered::Accepted(accepted) => {
+            Remembered::Accepted { accepted, key } if jwt.keys.still_have(key, exchange) => {
                 exchange.note(|| format!("`{}` has verified this token before", provider.name));
-                return Answer::Accepted(Rc::clone(accepted));
+                return Ok(Answer::Accepted(Rc::clone(accepted)));
+            }
+            Remembered::Accepted { .. } => {
+                exchange.note(|| {
+                    format!("`{}` has verified this token before, with a key that is gone", provider.name)
+                });
             }
             // A token is of one issuer: no need to read it again.
             Remembered::Signed { provider: other, .. }
                 if self.issuer(other).is_some_and(|issuer| issuer != jwt.issuer) =>
             {
-                return Answer::Refused(Failure::IssuerMismatch);
+                return Ok(Answer::Refused(Failure::IssuerMismatch));
             }
             Remembered::Signed { key, .. } => signatures.add(key, true),
             Remembered::Nothing => {}
         }
         let jws = match parsed.get_or_init(|| Jws::parse(token)) {
             Ok(jws) => jws,
-            Err(failure) => return Answer::Refused(*failure),
+            Err(failure) => return Ok(Answer::Refused(*failure)),
         };
         exchange.note(|| {
             format!(
@@ -341,7 +367,8 @@ impl Authn {
                 jws.issuer().unwrap_or_default()
             )
         });
-        match jwt.verify(&provider.name, token, jws, signatures, &self.verifier, exchange) {
+        let shown = Shown { token, jws, patience };
+        Ok(match jwt.verify(&provider.name, shown, signatures, &self.verifier, exchange)? {
             Ok(verified) => {
                 signatures.accept();
                 let identity = Rc::new(verified.identity);
@@ -351,7 +378,20 @@ impl Authn {
                 Answer::Accepted(accepted)
             }
             Err(failure) => Answer::Refused(failure),
-        }
+        })
+    }
+
+    /// In how many seconds keys of these providers may be there that are not now.
+    fn keys_return_after(&self, providers: &[usize], exchange: &Exchange<'_>) -> u64 {
+        let now = exchange.environment().now();
+        let providers = providers.iter().filter_map(|position| self.providers.get(*position));
+        let waits = providers.filter_map(|provider| match &provider.kind {
+            ProviderKind::Jwt(JwtProvider { keys: Keys::Fetched { set, .. }, .. }) => {
+                Some(set.unavailable(now).retry_after.as_secs())
+            }
+            _ => None,
+        });
+        waits.min().unwrap_or(1)
     }
 
     fn issuer(&self, provider: usize) -> Option<&str> {
@@ -422,9 +462,14 @@ impl Authn {
             return self.pass(reason, exchange, mutations);
         }
         let mut reply = LocalReply::new(failure.status(), reason, failure.description());
-        if matches!(failure, Failure::BudgetExhausted | Failure::SourceBudgetExhausted) {
+        let retry_after = match failure {
+            Failure::BudgetExhausted | Failure::SourceBudgetExhausted => Some(1),
+            Failure::KeysUnavailable => Some(self.keys_return_after(providers, exchange)),
+            _ => None,
+        };
+        if let Some(seconds) = retry_after {
             let retry_after = HeaderName::from_static("retry-after");
-            return Verdict::Respond(reply.with_header(retry_after, HeaderValue::from_number(1)));
+            return Verdict::Respond(reply.with_header(retry_after, HeaderValue::from_number(seconds)));
         }
         let offers = |scheme: Scheme| {
             let mut accepted = providers.iter().filter_map(|position| self.providers.get(*position));

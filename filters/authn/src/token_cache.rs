@@ -41,7 +41,12 @@ pub struct TokenHash(u64);
 /// What is remembered of a token.
 pub enum Remembered<'c> {
     /// The provider that was asked for accepted it.
-    Accepted(&'c Rc<Accepted>),
+    Accepted {
+        /// As this.
+        accepted: &'c Rc<Accepted>,
+        /// It is signed with this key.
+        key: Fingerprint,
+    },
     /// It is signed with this key. Another provider accepted it, or the same, for which it is no good any more.
     Signed {
         /// The provider.
@@ -76,7 +81,7 @@ impl TokenCache {
                 let use_number = self.uses.get().wrapping_add(1);
                 self.uses.set(use_number);
                 entry.used.set(use_number);
-                return Remembered::Accepted(&entry.accepted);
+                return Remembered::Accepted { accepted: &entry.accepted, key: entry.key };
             }
             remembered = Remembered::Signed { provider: entry.accepted.provider, key: entry.key };
         }

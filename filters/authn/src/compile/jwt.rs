@@ -1,7 +1,7 @@
 use super::{removes, sources};
 use crate::algorithm::AlgorithmSet;
 use crate::claims::ClaimRules;
-use crate::config::{JwtConfig, JwtForward, KeySource};
+use crate::config::{JwtConfig, JwtForward};
 use crate::credential::CredentialSource;
 use crate::forward;
 use crate::forwarded_fact::ForwardedFact;
@@ -12,6 +12,7 @@ use crate::key::VerificationKey;
 use crate::key_set::KeySet;
 use sluice_core::caller::identity::ClaimPath;
 use sluice_core::document::list::OneOrMany;
+use sluice_core::document::name::Name;
 use sluice_core::document::problem::{FieldPath, Problems};
 use sluice_core::document::variable::Variables;
 use sluice_core::http::header::HeaderName;
@@ -30,6 +31,7 @@ const MANY_TRIES: usize = 4;
 impl JwtConfig {
     pub(super) fn compile(
         &self,
+        provider: &Name,
         path: &FieldPath,
         variables: Variables,
         problems: &mut Problems,
@@ -70,8 +72,7 @@ impl JwtConfig {
         let sources = sources(self.from.as_ref(), bearer, &path.field("from"), problems);
         let removes_token =
             removes(self.forward.token, &sources, &path.field("forward").field("token"), problems);
-        let KeySource::Inline(keys) = &self.keys;
-        let keys = self.key_set(keys, path, variables, problems);
+        let keys = self.compile_keys(provider, path, variables, problems);
         let claim = |given: &Option<ClaimPath>, default: &str| match given {
             Some(claim) => Some(claim.clone()),
             None => ClaimPath::new(default).ok(),
@@ -108,16 +109,14 @@ impl JwtConfig {
         })
     }
 
-    fn key_set(
+    pub(super) fn key_set(
         &self,
         set: &JwkSet,
+        accepted: AlgorithmSet,
         path: &FieldPath,
         variables: Variables,
         problems: &mut Problems,
     ) -> KeySet {
-        let named: Option<AlgorithmSet> =
-            self.algorithms.as_ref().map(|list: &OneOrMany<_>| list.iter().copied().collect());
-        let accepted = named.unwrap_or_else(AlgorithmSet::quick);
         let path_of_keys = path.field("keys").field("inline").field("keys");
         let mut keys: Vec<VerificationKey> = Vec::new();
         let mut unusable = Vec::new();

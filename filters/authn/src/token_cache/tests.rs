@@ -22,7 +22,7 @@ fn remember(cache: &mut TokenCache, token: &str, provider: usize, until: UnixTim
 fn knows(cache: &TokenCache, token: &str, provider: usize, now: UnixTime) -> bool {
     matches!(
         cache.find(token.as_bytes(), cache.hash(token.as_bytes()), provider, now),
-        Remembered::Accepted(found) if found.provider == provider
+        Remembered::Accepted { accepted: found, .. } if found.provider == provider
     )
 }
 
