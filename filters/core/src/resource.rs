@@ -21,7 +21,7 @@ mod source;
 
 pub use keeper::{Event, Keeper, Turn};
 pub use slot::{Awaited, Fetched, Parsed, Resource, Unavailable};
-pub use source::{Follow, Location, Schedule, Source};
+pub use source::{Follow, Location, ReadLocation, Schedule, Source};
 
 /// How many resources a document may have.
 pub const MOST_RESOURCES: usize = 64;

@@ -1,7 +1,7 @@
 //! What is fetched for the policies of one root context: the keepers of [`sluice_core::resource`], with calls, timer, log and metrics.
 
 use crate::callouts::Asker;
-use crate::calls::{self, LogLevel};
+use crate::calls;
 use crate::gauges;
 use crate::plugin::Plugin;
 use crate::waits::Waits;
@@ -118,7 +118,7 @@ impl Plugin {
         self.count_named(format!("sluice_resources.resource.{name}.outcome.{outcome}"));
         for line in lines {
             // Said once for each turn of events; the counters tell it as well.
-            let _ = calls::log(LogLevel::Warn, &format!("sluice: the resource `{}`: {line}", keeper.name()));
+            log::warn!("the resource `{}`: {line}", keeper.name());
         }
         if let Some(size) = size {
             let size = u64::try_from(size).unwrap_or(u64::MAX);

@@ -3,6 +3,7 @@
 mod calls;
 mod configuration;
 mod requests;
+mod resources;
 mod waits;
 
 use crate::calls::stand_in::{self, Pairs, StandIn};

@@ -16,6 +16,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3_600);
 const DAY: Duration = Duration::from_secs(86_400);
+const WEEK: Duration = Duration::from_secs(7 * 86_400);
+const MONTH: Duration = Duration::from_secs(30 * 86_400);
 
 /// Where the document does not say.
 const REFRESH: Duration = Duration::from_secs(300);
@@ -144,7 +146,7 @@ impl KeyFetch {
                 }
                 given
             };
-        let refresh = time(self.refresh, REFRESH, "refresh", SECOND, 7 * DAY, "1s to 7d");
+        let refresh = time(self.refresh, REFRESH, "refresh", SECOND, WEEK, "1s to 7d");
         let shortest = time(
             self.shortest_refresh,
             refresh.min(MINUTE),
@@ -153,17 +155,11 @@ impl KeyFetch {
             refresh,
             "1s to `refresh`",
         );
-        let longest = time(
-            self.longest_refresh,
-            refresh.max(HOUR),
-            "longestRefresh",
-            refresh,
-            7 * DAY,
-            "`refresh` to 7d",
-        );
+        let longest =
+            time(self.longest_refresh, refresh.max(HOUR), "longestRefresh", refresh, WEEK, "`refresh` to 7d");
         let early = time(self.early_refresh, EARLY, "earlyRefresh", SECOND, HOUR, "1s to 1h");
         let millisecond = Duration::from_millis(1);
-        let stale = time(self.stale, DAY, "stale", millisecond, 30 * DAY, "1ms to 30d");
+        let stale = time(self.stale, DAY, "stale", millisecond, MONTH, "1ms to 30d");
         let timeout = time(self.timeout, TIMEOUT, "timeout", millisecond, MINUTE, "1ms to 1m");
         let within = time(self.within, WITHIN, "within", millisecond, MINUTE, "1ms to 1m");
         let most = self.max_size.map_or(MAX_SIZE, |size| size.bytes());

@@ -175,9 +175,11 @@ impl Keeper {
             self.known = known;
         }
         let record = &self.known.record;
-        // Each slot has to see, so that no lazy `all`.
-        self.readable =
-            self.slots().map(|slot| slot.see(record, environment)).fold(true, |all, one| all && one);
+        let mut readable = true;
+        for slot in self.slots() {
+            readable &= slot.see(record, environment);
+        }
+        self.readable = readable;
     }
 
     fn due(&self, now: UnixTime) -> UnixTime {

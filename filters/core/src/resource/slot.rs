@@ -82,12 +82,15 @@ pub trait Fetched: fmt::Debug {
     fn is_missed(&self) -> bool;
 }
 
+/// Reads a resource.
+type Parse<T> = dyn Fn(&[u8]) -> Result<Parsed<T>, String>;
+
 struct Slot<T> {
     name: Rc<str>,
     source: Source,
     key: Rc<str>,
     schedule: Schedule,
-    parse: Box<dyn Fn(&[u8]) -> Result<Parsed<T>, String>>,
+    parse: Box<Parse<T>>,
     held: RefCell<Option<Held<T>>>,
     /// What was known last.
     record: RefCell<Record>,

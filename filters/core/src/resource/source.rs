@@ -26,13 +26,16 @@ pub struct Location {
     pub path: Rc<str>,
 }
 
+/// Reads in a document where something stands, or says what is wrong with it.
+pub type ReadLocation = dyn Fn(&[u8]) -> Result<Location, String>;
+
 /// Reads in a document where the resource itself stands.
 #[derive(Clone)]
 pub struct Follow {
     /// What makes it differ from others that read the same document: equal texts read alike.
     pub identity: Rc<str>,
     /// Reads it.
-    pub read: Rc<dyn Fn(&[u8]) -> Result<Location, String>>,
+    pub read: Rc<ReadLocation>,
 }
 
 /// Where a resource stands. Equal sources are fetched once.

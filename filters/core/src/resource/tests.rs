@@ -218,10 +218,10 @@ fn failures_are_tried_again_less_and_less_often() {
     let mut tries = 0;
     // Eight minutes of an issuer that is away: pauses of at most 0.25, 0.5, 1, … 60 s, each at least half as long.
     for _ in 0..(480 * 20) {
-        for position in 0..2 {
-            if workers[position].tick().is_some() {
+        for worker in &mut workers {
+            if worker.tick().is_some() {
                 tries += 1;
-                workers[position].answer(&Answer::Failed(CallFailure::Unreachable));
+                worker.answer(&Answer::Failed(CallFailure::Unreachable));
             }
         }
         advance(&workers, Duration::from_millis(50));

@@ -58,6 +58,8 @@ pub struct StandIn {
     pub sent: Vec<Call>,
     /// What the answer that is being told holds: headers, and a body or message.
     pub answer: (Pairs, Vec<u8>),
+    /// How often random bytes were drawn.
+    pub fills: u8,
     /// Functions that fail.
     pub failing: HashSet<&'static str>,
     /// The names of counters and gauges, by id.
@@ -125,13 +127,14 @@ pub fn monotonic_nanoseconds() -> HostResult<u64> {
     call("monotonic_nanoseconds", |host| Ok(host.now))
 }
 
-/// Fills `bytes` with 7.
+/// Fills `bytes` with 7, at the next call with 8, and so on: no two plugins draw the same.
 ///
 /// # Errors
 /// As the test says.
 pub fn fill_random(bytes: &mut [u8]) -> HostResult<()> {
-    call("fill_random", |_| {
-        bytes.fill(7);
+    call("fill_random", |host| {
+        bytes.fill(host.fills.wrapping_add(7));
+        host.fills = host.fills.wrapping_add(1);
         Ok(())
     })
 }
