@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 use sluice_core::decision::environment::UnixTime;
+use sluice_core::document::decode::SHORT_OR_OBJECT;
 use sluice_core::document::problem::nearest;
 use sluice_core::document::variable::VariableName;
 use std::fmt;
@@ -266,11 +267,17 @@ impl<'de> Deserialize<'de> for SecretSource {
                 Ok(SecretSource::Text(Secret(text.to_owned())))
             }
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<SecretSource, A::Error> {
-                let reference = Reference::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                self.visit_some(de::value::MapAccessDeserializer::new(map))
+            }
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, any: D) -> Result<SecretSource, D::Error> {
+                any.deserialize_any(self)
+            }
+            fn visit_some<D: Deserializer<'de>>(self, object: D) -> Result<SecretSource, D::Error> {
+                let reference = Reference::deserialize(object)?;
                 Ok(SecretSource::Environment(reference.environment))
             }
         }
-        deserializer.deserialize_any(SourceVisitor)
+        deserializer.deserialize_newtype_struct(SHORT_OR_OBJECT, SourceVisitor)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The section `rateLimit` of the document.
 
 use serde::de::{self, Deserialize, Deserializer};
+use sluice_core::document::decode::SHORT_OR_OBJECT;
 use sluice_core::document::list::{OneOrMany, OrderedMap};
 use sluice_core::document::name::Name;
 use sluice_core::document::scalar::{Duration, Percentage, Rate};
@@ -188,11 +189,17 @@ impl<'de> Deserialize<'de> for Allowance {
                 Ok(Allowance { limit: text.parse().map_err(E::custom)?, burst: None })
             }
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Allowance, A::Error> {
-                let long = LongAllowance::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                self.visit_some(de::value::MapAccessDeserializer::new(map))
+            }
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, any: D) -> Result<Allowance, D::Error> {
+                any.deserialize_any(self)
+            }
+            fn visit_some<D: Deserializer<'de>>(self, object: D) -> Result<Allowance, D::Error> {
+                let long = LongAllowance::deserialize(object)?;
                 Ok(Allowance { limit: long.limit, burst: long.burst })
             }
         }
-        deserializer.deserialize_any(AllowanceVisitor)
+        deserializer.deserialize_newtype_struct(SHORT_OR_OBJECT, AllowanceVisitor)
     }
 }
 

@@ -11,6 +11,7 @@ use sluice_core::decision::exchange::Exchange;
 use sluice_core::decision::place::{Place, Section};
 use sluice_core::decision::reason::ReasonId;
 use sluice_core::decision::verdict::Mutations;
+use sluice_core::document::decode::SHORT_OR_OBJECT;
 use sluice_core::document::list::OneOrMany;
 use sluice_core::document::order::sorted_set;
 use sluice_core::document::problem::FieldPath;
@@ -109,12 +110,17 @@ impl<'de> Deserialize<'de> for LabelConfig {
                 Ok(LabelConfig { attribute, name: None, values: None })
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<LabelConfig, A::Error> {
-                let LabelObject { attribute, name, values } =
-                    LabelObject::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                self.visit_some(de::value::MapAccessDeserializer::new(map))
+            }
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, any: D) -> Result<LabelConfig, D::Error> {
+                any.deserialize_any(self)
+            }
+            fn visit_some<D: Deserializer<'de>>(self, object: D) -> Result<LabelConfig, D::Error> {
+                let LabelObject { attribute, name, values } = LabelObject::deserialize(object)?;
                 Ok(LabelConfig { attribute, name, values })
             }
         }
-        deserializer.deserialize_any(LabelVisitor)
+        deserializer.deserialize_newtype_struct(SHORT_OR_OBJECT, LabelVisitor)
     }
 }
 

@@ -9,6 +9,14 @@ use serde::de::DeserializeOwned;
 use std::cell::RefCell;
 use tree::Tree;
 
+/// A type that is a list or one of its elements asks for itself as a newtype of this name. [`from_json`] then hands a list to its visitor's
+/// `visit_seq`, and anything else whole to `visit_some`. Other deserializers know no such name and call `visit_newtype_struct`.
+pub const LIST_OR_ONE: &str = "a list or one";
+
+/// The same for a type that has a short form besides an object: an object is handed whole to `visit_some`, the rest as it is. (Serde's own
+/// way, a `MapAccessDeserializer`, would bring code to compare the names of the object's fields into the module.)
+pub const SHORT_OR_OBJECT: &str = "a short form or an object";
+
 /// Reads `json` as a `T`.
 ///
 /// # Errors

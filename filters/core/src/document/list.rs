@@ -1,5 +1,6 @@
 //! Lists and maps as the document writes them.
 
+use crate::document::decode::LIST_OR_ONE;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
@@ -56,6 +57,12 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
                 }
                 Ok(OneOrMany(values))
             }
+            fn visit_some<D: Deserializer<'de>>(self, one: D) -> Result<Self::Value, D::Error> {
+                T::deserialize(one).map(OneOrMany::from)
+            }
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, any: D) -> Result<Self::Value, D::Error> {
+                any.deserialize_any(self)
+            }
             fn visit_str<E: de::Error>(self, value: &str) -> Result<Self::Value, E> {
                 T::deserialize(de::value::StrDeserializer::new(value)).map(OneOrMany::from)
             }
@@ -72,7 +79,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
                 T::deserialize(de::value::MapAccessDeserializer::new(map)).map(OneOrMany::from)
             }
         }
-        deserializer.deserialize_any(ListVisitor(PhantomData))
+        deserializer.deserialize_newtype_struct(LIST_OR_ONE, ListVisitor(PhantomData))
     }
 }
 
@@ -94,8 +101,23 @@ impl<T: schemars::JsonSchema> schemars::JsonSchema for OneOrMany<T> {
 #[derive(Clone)]
 pub struct OrderedMap<K, V> {
     entries: Vec<(K, V)>,
-    /// Where keys stand by their hash, in maps that are not small.
-    places: HashMap<u64, Vec<usize>>,
+    places: Places,
+}
+
+/// Where keys stand by their hash, in maps that are not small. One for maps of all types.
+#[derive(Clone, Default)]
+struct Places(HashMap<u64, Vec<usize>>);
+
+impl Places {
+    #[inline(never)]
+    fn add(&mut self, hash: u64, position: usize) {
+        self.0.entry(hash).or_default().push(position);
+    }
+
+    #[inline(never)]
+    fn of(&self, hash: u64) -> &[usize] {
+        self.0.get(&hash).map(Vec::as_slice).unwrap_or_default()
+    }
 }
 
 /// Larger maps are searched by hash.
@@ -103,7 +125,7 @@ const SMALL: usize = 8;
 
 impl<K, V> Default for OrderedMap<K, V> {
     fn default() -> Self {
-        Self { entries: Vec::new(), places: HashMap::new() }
+        Self { entries: Vec::new(), places: Places::default() }
     }
 }
 
@@ -162,10 +184,10 @@ impl<K: PartialEq, V> OrderedMap<K, V> {
     {
         let is =
             |position: &usize| self.entries.get(*position).is_some_and(|(known, _)| known.borrow() == key);
-        if self.places.is_empty() {
+        if self.places.0.is_empty() {
             return (0..self.entries.len()).find(is);
         }
-        self.places.get(&hash(key)).into_iter().flatten().copied().find(is)
+        self.places.of(hash(key)).iter().copied().find(is)
     }
 
     /// Adds an entry whose key is not there.
@@ -176,16 +198,17 @@ impl<K: PartialEq, V> OrderedMap<K, V> {
         let position = self.entries.len();
         if position == SMALL {
             for (position, (key, _)) in self.entries.iter().enumerate() {
-                self.places.entry(hash(key)).or_default().push(position);
+                self.places.add(hash(key), position);
             }
         }
         if position >= SMALL {
-            self.places.entry(hash(&key)).or_default().push(position);
+            self.places.add(hash(&key), position);
         }
         self.entries.push((key, value));
     }
 }
 
+#[inline(never)]
 fn hash<Q: ?Sized + Hash>(key: &Q) -> u64 {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);

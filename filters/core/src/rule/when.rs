@@ -8,6 +8,7 @@ use self::principal::PrincipalRef;
 use crate::caller::identity::{ClaimPath, Identity, scalar_text};
 use crate::decision::compile::Compiler;
 use crate::decision::exchange::Exchange;
+use crate::document::decode::SHORT_OR_OBJECT;
 use crate::document::list::{OneOrMany, OrderedMap};
 use crate::document::name::Name;
 use crate::document::problem::FieldPath;
@@ -93,11 +94,17 @@ impl<'de> Deserialize<'de> for AnyOrAll {
                 Ok(AnyOrAll { values, all: false })
             }
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<AnyOrAll, A::Error> {
-                let All { all } = All::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                self.visit_some(de::value::MapAccessDeserializer::new(map))
+            }
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, any: D) -> Result<AnyOrAll, D::Error> {
+                any.deserialize_any(self)
+            }
+            fn visit_some<D: Deserializer<'de>>(self, object: D) -> Result<AnyOrAll, D::Error> {
+                let All { all } = All::deserialize(object)?;
                 Ok(AnyOrAll { values: all, all: true })
             }
         }
-        deserializer.deserialize_any(ListVisitor)
+        deserializer.deserialize_newtype_struct(SHORT_OR_OBJECT, ListVisitor)
     }
 }
 

@@ -2,6 +2,7 @@
 //! gets only what it asks for, which keeps a tenth of the code out of the module.
 
 use super::tree::Tree;
+use super::{LIST_OR_ONE, SHORT_OR_OBJECT};
 use crate::document::problem::{Segment, nearest, quoted_list};
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, Expected, IntoDeserializer, MapAccess,
@@ -168,6 +169,14 @@ impl Error for Misfit {
         Self::custom(format_args!("{length} elements where {} is expected", in_words(expected)))
     }
 
+    fn unknown_field(found: &str, expected: &'static [&'static str]) -> Self {
+        Self::unknown("field", found, expected)
+    }
+
+    fn unknown_variant(found: &str, expected: &'static [&'static str]) -> Self {
+        Self::unknown("value", found, expected)
+    }
+
     #[cold]
     #[inline(never)]
     fn missing_field(field: &'static str) -> Self {
@@ -233,14 +242,8 @@ impl<'de, R: Recovery> Deserializer<'de> for Reader<'_, R> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         match self.tree {
-            Tree::Null => visitor.visit_unit(),
-            Tree::Bool(value) => visitor.visit_bool(*value),
-            Tree::Unsigned(value) => visitor.visit_u64(*value),
-            Tree::Signed(value) => visitor.visit_i64(*value),
-            Tree::Float(value) => visitor.visit_f64(*value),
-            Tree::Text(text) => visitor.visit_string(take(text)),
-            Tree::List(_) => self.deserialize_seq(visitor),
             Tree::Fields(_) => self.deserialize_map(visitor),
+            _ => self.deserialize_flat(visitor),
         }
     }
 
@@ -311,12 +314,25 @@ impl<'de, R: Recovery> Deserializer<'de> for Reader<'_, R> {
         }
     }
 
+    // Inlined, so that for each type one way is left.
+    #[inline(always)]
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _name: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value, Misfit> {
-        visitor.visit_newtype_struct(self)
+        match name {
+            LIST_OR_ONE => match self.tree {
+                Tree::List(_) => self.deserialize_seq(visitor),
+                Tree::Null | Tree::Float(_) => Err(self.tree.is_not(&visitor)),
+                _ => visitor.visit_some(self),
+            },
+            SHORT_OR_OBJECT => match self.tree {
+                Tree::Fields(_) => visitor.visit_some(self),
+                _ => self.deserialize_flat(visitor),
+            },
+            _ => visitor.visit_newtype_struct(self),
+        }
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -334,6 +350,22 @@ impl<'de, R: Recovery> Deserializer<'de> for Reader<'_, R> {
 
     forward_to_deserialize_any! {
         i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct tuple_struct identifier
+    }
+}
+
+impl<R: Recovery> Reader<'_, R> {
+    /// What is no object.
+    fn deserialize_flat<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        match self.tree {
+            Tree::Null => visitor.visit_unit(),
+            Tree::Bool(value) => visitor.visit_bool(*value),
+            Tree::Unsigned(value) => visitor.visit_u64(*value),
+            Tree::Signed(value) => visitor.visit_i64(*value),
+            Tree::Float(value) => visitor.visit_f64(*value),
+            Tree::Text(text) => visitor.visit_string(take(text)),
+            Tree::List(_) => self.deserialize_seq(visitor),
+            Tree::Fields(_) => Err(self.tree.is_not(&visitor)),
+        }
     }
 }
 

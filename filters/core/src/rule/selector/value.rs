@@ -1,6 +1,7 @@
 mod inclusion;
 
 use super::items::items;
+use crate::document::decode::SHORT_OR_OBJECT;
 use crate::document::list::OneOrMany;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use std::fmt;
@@ -102,7 +103,13 @@ impl<'de> Deserialize<'de> for ValueMatch {
                 OneOrMany::deserialize(de::value::SeqAccessDeserializer::new(list)).map(exact)
             }
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ValueMatch, A::Error> {
-                let condition = ValueCondition::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                self.visit_some(de::value::MapAccessDeserializer::new(map))
+            }
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, any: D) -> Result<ValueMatch, D::Error> {
+                any.deserialize_any(self)
+            }
+            fn visit_some<D: Deserializer<'de>>(self, object: D) -> Result<ValueMatch, D::Error> {
+                let condition = ValueCondition::deserialize(object)?;
                 if condition == ValueCondition::default() {
                     return Err(de::Error::custom(
                         "no condition is given: one of `present`, `exact`, `prefix`, `suffix`, `contains`, `item`",
@@ -120,7 +127,7 @@ impl<'de> Deserialize<'de> for ValueMatch {
                 Ok(ValueMatch(condition))
             }
         }
-        deserializer.deserialize_any(ValueVisitor)
+        deserializer.deserialize_newtype_struct(SHORT_OR_OBJECT, ValueVisitor)
     }
 }
 
