@@ -6,8 +6,9 @@ use crate::failure::Failure;
 use crate::report;
 use crate::source::{Source, read_file};
 use crate::{Status, Streams};
+use sluice_core::decision::follow_up::{Phase, Phases};
 use sluice_core::document::problem::{FieldPath, Problem, quoted_list};
-use sluice_metadata::{LOG_CALLBACK, Metadata};
+use sluice_metadata::Metadata;
 use std::path::Path;
 
 /// What is close to the limit of `kubectl apply`, with what Kubernetes adds.
@@ -20,6 +21,13 @@ const STORE: usize = 3 << 19;
 
 /// Fields that every module accepts.
 const COMMON: [&str; 3] = ["version", "client", "definitions"];
+
+/// The modules that accept all sections, the cheapest first, with the phases of requests that they are told of.
+pub const EDITIONS: [(&str, Phases); 3] = [
+    ("sluice-headers", Phases::of(&[Phase::Response])),
+    ("sluice", Phases::of(&[Phase::Response, Phase::End])),
+    ("sluice-bodies", Phases::ALL),
+];
 
 /// The result for one file.
 pub struct Checked {
@@ -58,8 +66,8 @@ pub struct Needs {
     pub sections: Vec<(String, Vec<(String, usize)>)>,
     /// Its size as JSON, in bytes.
     pub size: usize,
-    /// Whether it counts finished requests, which the headers-only edition does not see.
-    pub log: bool,
+    /// The phases of requests that the module must be told of, each with the field that asks for it.
+    pub phases: Vec<(Phase, FieldPath)>,
     /// The clusters that it calls.
     pub clusters: Vec<String>,
 }
@@ -194,15 +202,28 @@ impl Needs {
         Self {
             sections: sections.map(|entry| (entry.key.clone(), lists(&entry.value))).collect(),
             size: compiled.json.len(),
-            log: compiled.pipeline.wants_log(),
+            phases: compiled.pipeline.needs().to_vec(),
             clusters: compiled.pipeline.clusters().iter().map(ToString::to_string).collect(),
         }
     }
 
-    /// The smallest of the whole modules that can run it.
+    /// The cheapest of the whole modules that can run it.
     pub fn edition(&self) -> &'static str {
-        if self.log { "sluice" } else { "sluice-headers" }
+        let needed = self.phases.iter().fold(Phases::NONE, |all, (phase, _)| all.and(Phases::of(&[*phase])));
+        edition_with(needed)
     }
+
+    /// What needs a dearer module than the cheapest one, if anything does.
+    pub fn dearest(&self) -> Option<&(Phase, FieldPath)> {
+        let dear = |(phase, _): &&(Phase, FieldPath)| edition_with(Phases::of(&[*phase])) == self.edition();
+        self.phases.iter().find(dear).filter(|_| self.edition() != EDITIONS[0].0)
+    }
+}
+
+/// The cheapest of the whole modules that is told of these phases.
+fn edition_with(needed: Phases) -> &'static str {
+    let found = EDITIONS.iter().find(|(_, told)| told.has_all(needed));
+    found.map_or(EDITIONS[EDITIONS.len() - 1].0, |(name, _)| name)
 }
 
 /// What keeps a document from running in a module.
@@ -223,11 +244,15 @@ pub fn misfits(compiled: &Compiled, module: &Metadata) -> Vec<Finding> {
         );
         problems.push(Problem { path: FieldPath::root().field(name), message, suggestion: None });
     }
-    if problems.is_empty() && compiled.pipeline.wants_log() && !module.sees_the_end_of_requests() {
+    let missing = compiled.pipeline.needs().iter().filter(|(phase, _)| !module.has_callback(phase.export()));
+    for (phase, path) in missing.filter(|_| problems.is_empty()).collect::<Vec<_>>() {
         let message = format!(
-            "counts finished requests, for which the module needs {LOG_CALLBACK}; `{edition}` does not have it, `sluice.wasm` does"
+            "needs a module that is told of {}; `{edition}` does not export {}, `{}.wasm` does",
+            phase.title(),
+            phase.export(),
+            edition_with(Phases::of(&[*phase]))
         );
-        problems.push(Problem { path: FieldPath::root().field("telemetry"), message, suggestion: None });
+        problems.push(Problem { path: path.clone(), message, suggestion: None });
     }
     located(&compiled.node, problems, Vec::new())
 }

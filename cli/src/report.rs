@@ -7,7 +7,9 @@ use crate::secrets::Secrets;
 use crate::source::Source;
 use crate::text;
 use serde_json::{Value, json};
+use sluice_core::decision::follow_up::Phase;
 use sluice_core::document::problem::{FieldPath, quoted_list};
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 /// How many errors, and how many warnings, of a file are printed for people unless they ask for all.
@@ -111,8 +113,12 @@ fn summary(needs: &Needs, module: Option<&str>) -> String {
     let sections = if sections.is_empty() { "no section".to_owned() } else { sections.join(", ") };
     let module = match module {
         Some(module) => format!("the module `{module}` runs it"),
-        None if needs.log => "needs sluice.wasm, since it counts finished requests".to_owned(),
-        None => "sluice-headers.wasm is enough".to_owned(),
+        None => match needs.dearest() {
+            Some((phase, path)) => {
+                format!("needs {}.wasm, for {path} is told of {}", needs.edition(), phase.title())
+            }
+            None => format!("{}.wasm is enough", needs.edition()),
+        },
     };
     let clusters = match needs.clusters.as_slice() {
         [] => String::new(),
@@ -171,7 +177,8 @@ fn file(checked: &Checked, strict: bool) -> Value {
                 "lists": lists.iter().map(|(list, length)| (list.clone(), json!(length))).collect::<serde_json::Map<_, _>>(),
             })).collect::<Vec<_>>(),
             "bytes": needs.size,
-            "needsLog": needs.log,
+            "needsLog": needs.phases.iter().any(|(phase, _)| *phase == Phase::End),
+            "callbacks": needs.phases.iter().map(|(phase, _)| phase.export()).collect::<BTreeSet<_>>(),
             "clusters": needs.clusters,
             "edition": needs.edition(),
         })),

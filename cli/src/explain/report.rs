@@ -89,7 +89,7 @@ fn text(played: &Played) -> Result<String, std::fmt::Error> {
             writeln!(text, "  Envoy chooses the route after these changes")?;
         }
     }
-    for (name, value) in mutations.response_headers() {
+    for (name, value) in &explanation.response_headers {
         writeln!(text, "  the client gets {name}: {}", value_text(value))?;
     }
     if !decisions.is_empty() {
@@ -190,7 +190,7 @@ pub(super) fn json(played: &Played) -> Value {
             "request": decided.mutations.request_headers().iter().map(|(name, value)| {
                 json!([name.as_str(), value.as_ref().map(value_text)])
             }).collect::<Vec<_>>(),
-            "response": headers(decided.mutations.response_headers()),
+            "response": headers(&explanation.response_headers),
             "clearRouteCache": decided.mutations.clears_route_cache(),
         },
         "decisions": decisions,

@@ -1,6 +1,7 @@
 //! Decisions become host calls.
 
 use crate::calls::{self, HeaderMapType, HostResult, LocalResponse};
+use sluice_core::decision::response::Edit;
 use sluice_core::decision::verdict::Mutations;
 use sluice_core::http::header::{HeaderName, HeaderValue};
 use sluice_core::http::header_map::{HeaderMap, Single};
@@ -36,9 +37,28 @@ pub fn change_request(headers: &HeaderMap, mutations: &Mutations) -> HostResult<
 ///
 /// # Errors
 /// The first refusal.
-pub fn change_response(headers: &[(HeaderName, HeaderValue)]) -> HostResult<()> {
+pub fn set_response_headers(headers: &[(HeaderName, HeaderValue)]) -> HostResult<()> {
     for (name, value) in headers {
         calls::replace_header(HeaderMapType::Response, name.as_str(), value.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Changes headers of the response.
+///
+/// # Errors
+/// The first refusal.
+pub fn edit_response(edits: &[Edit]) -> HostResult<()> {
+    for edit in edits {
+        match edit {
+            Edit::Remove(name) => calls::remove_header(HeaderMapType::Response, name.as_str())?,
+            Edit::Replace(name, value) => {
+                calls::replace_header(HeaderMapType::Response, name.as_str(), value.as_bytes())?;
+            }
+            Edit::Add(name, value) => {
+                calls::add_header(HeaderMapType::Response, name.as_str(), value.as_bytes())?;
+            }
+        }
     }
     Ok(())
 }

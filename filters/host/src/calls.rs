@@ -21,7 +21,7 @@ pub use host::{
     fill_random, grpc_call, grpc_message, header_pairs, http_call, http_call_body, increment_counter, log,
     log_level, monotonic_nanoseconds, plugin_configuration, property, record_gauge, remove_header,
     replace_header, send_local_response, set_effective_context, set_property, set_shared_data,
-    set_tick_period, shared_data, unix_nanoseconds,
+    set_tick_period, shared_data, told_of, unix_nanoseconds,
 };
 
 /// Which headers a call is about; the value is the ABI's.

@@ -1,13 +1,14 @@
 //! What was decided about a request is carried out: counted, published, its headers changed or its answer sent.
 
 use crate::apply;
-use crate::calls::{self, HostError};
+use crate::calls::{self, HeaderMapType, HostError};
 use crate::plugin::Plugin;
 use crate::stream::Kept;
+use sluice_core::decision::follow_up::{BodyPart, Phase};
 use sluice_core::decision::reason::ReasonId;
 use sluice_core::decision::verdict::Mutations;
 use sluice_core::http::header_map::HeaderMap;
-use sluice_pipeline::{Action, Decided, Pipeline, Reply};
+use sluice_pipeline::{Action, Decided, FollowUps, Followed, Pipeline, Reply};
 use std::fmt;
 use std::rc::Rc;
 
@@ -30,7 +31,7 @@ pub fn decided(
     headers: &HeaderMap,
     decided: Decided,
 ) -> (Carried, Kept) {
-    let Decided { action, mut mutations, decisions, summary, labels, headers: _ } = decided;
+    let Decided { action, mutations, decisions, counters, summary, follow_ups, headers: _ } = decided;
     if log::log_enabled!(log::Level::Debug) {
         log::debug!(
             "{}",
@@ -38,18 +39,12 @@ pub fn decided(
         );
     }
     plugin.count(pipeline, &decisions);
-    let labels = labels.map(|labels| (Rc::clone(pipeline), labels));
-    let mut kept = Kept { labels, ..Kept::default() };
-    if pipeline.publishes_decision() {
-        let published = calls::set_property(DECISION, summary.as_bytes());
-        plugin.faults.note("publishing a decision", published);
-    }
+    counters.into_iter().for_each(|counter| plugin.count_named(counter));
+    publish(plugin, pipeline, &summary);
+    let follow_ups = follow_ups.wait_for_any().then(|| (Rc::clone(pipeline), follow_ups));
     let carried = match action {
         Action::Continue => match apply::change_request(headers, &mutations) {
-            Ok(()) => {
-                kept.response_headers = mutations.take_response_headers();
-                Carried::GoesOn
-            }
+            Ok(()) => Carried::GoesOn,
             // A header may have stayed that a client forged.
             Err(error) => {
                 refuse(plugin, "headers_unchangeable", 500, error);
@@ -64,7 +59,53 @@ pub fn decided(
             Carried::Answered
         }
     };
-    (carried, kept)
+    (carried, Kept { follow_ups, held: None })
+}
+
+fn publish(plugin: &Plugin, pipeline: &Pipeline, summary: &str) {
+    if pipeline.publishes_decision() {
+        let published = calls::set_property(DECISION, summary.as_bytes());
+        plugin.faults.note("publishing a decision", published);
+    }
+}
+
+/// A part of the body of the effective context's request has come.
+pub fn request_body(
+    plugin: &Plugin,
+    pipeline: &Rc<Pipeline>,
+    follow_ups: &mut FollowUps,
+    part: BodyPart,
+) -> Carried {
+    if !follow_ups.wait_for(Phase::RequestBody) {
+        return Carried::GoesOn;
+    }
+    plugin.environment.begin_phase();
+    let followed = pipeline.on_request_body(follow_ups, part, &plugin.environment);
+    plugin.count_followed(pipeline, &followed);
+    let Followed { reply: Some(reply), summary, .. } = followed else { return Carried::GoesOn };
+    publish(plugin, pipeline, &summary);
+    plugin.faults.note("answering a request", apply::answer(&reply));
+    Carried::Answered
+}
+
+/// The headers of the effective context's response have come.
+pub fn response(plugin: &Plugin, pipeline: &Rc<Pipeline>, follow_ups: &mut FollowUps) {
+    if !follow_ups.look_at_response() {
+        let headers = follow_ups.take_headers();
+        return plugin.faults.note("changing a response", apply::set_response_headers(&headers));
+    }
+    let mut headers = HeaderMap::default();
+    let read = calls::header_pairs(HeaderMapType::Response)
+        .and_then(|buffer| headers.read(buffer).map_err(|_| HostError::BadArgument));
+    if let Err(error) = read {
+        return plugin.faults.report("reading a response", error);
+    }
+    let status = headers.first(":status").and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
+    plugin.environment.begin_phase();
+    let followed =
+        pipeline.on_response(follow_ups, status.unwrap_or_default(), &headers, &plugin.environment);
+    plugin.count_followed(pipeline, &followed);
+    plugin.faults.note("changing a response", apply::edit_response(&followed.edits));
 }
 
 /// Answers the request of the effective context by the host layer's own decision, `why`. The answer has no body: whether the request is

@@ -77,6 +77,13 @@ impl HttpContext for Http {
         }
     }
 
+    fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        match self.0.on_request_body(size, end_of_stream) {
+            Flow::Continue => Action::Continue,
+            Flow::Pause => Action::Pause,
+        }
+    }
+
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
         match self.0.on_request_trailers() {
             Flow::Continue => Action::Continue,

@@ -12,6 +12,7 @@
 //! | [`waits`], [`callouts`] | requests that wait, and the calls of clusters that some wait for |
 //! | [`resources`] | what is fetched for policies and shared with the other workers |
 //! | [`environment`], [`random`], [`crypto`] | the host as policies see it |
+//! | [`exported`] | which callbacks the module has |
 //! | [`counters`], [`gauges`], [`timer`], [`faults`] | what waits for the timer, and what is reported when the host fails |
 //! | [`logger`] | Envoy's log behind the facade `log` |
 
@@ -27,6 +28,7 @@ mod contexts;
 pub mod counters;
 pub mod crypto;
 pub mod environment;
+pub mod exported;
 pub mod faults;
 pub mod gauges;
 pub mod logger;

@@ -16,7 +16,7 @@ use sluice_core::decision::environment::Environment;
 use sluice_core::decision::reason::ReasonId;
 use sluice_core::decision::wait::{Answer, Call, CallFailure, HttpAnswer, Wait};
 use sluice_core::http::header_map::HeaderMap;
-use sluice_pipeline::{Pipeline, Scratch, Seeds, Step, Suspended};
+use sluice_pipeline::{FollowUps, Followed, Pipeline, Scratch, Seeds, Step, Suspended};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
@@ -48,7 +48,6 @@ pub struct Plugin {
     timer: Timer,
     /// When the policy is to begin; `None` once it has.
     begins: Cell<Option<u64>>,
-    warned_unlogged: Cell<bool>,
 }
 
 /// How soon after a configuration was accepted its policy begins, in nanoseconds. Not at once: Envoy's main thread tries each configuration
@@ -91,6 +90,18 @@ impl Plugin {
                 return false;
             }
         };
+        let missing: Vec<_> =
+            pipeline.needs().iter().filter(|(phase, _)| !calls::told_of().has(*phase)).collect();
+        for (phase, path) in &missing {
+            refuse_configuration(&format!(
+                "{path}: needs a module that is told of {}; this one does not export {}. `sluice check` says which does",
+                phase.title(),
+                phase.export()
+            ));
+        }
+        if !missing.is_empty() {
+            return false;
+        }
         for warning in pipeline.warnings() {
             log::warn!("configuration: {warning}");
         }
@@ -178,6 +189,12 @@ impl Plugin {
         self.count_named_by(name, 1);
     }
 
+    /// Counts what follow-ups of `pipeline` have decided.
+    pub fn count_followed(&self, pipeline: &Rc<Pipeline>, followed: &Followed) {
+        self.count(pipeline, &followed.decisions);
+        followed.counters.iter().for_each(|counter| self.count_named(counter.clone()));
+    }
+
     fn count_named_by(&self, name: String, by: u64) {
         let mut counters = self.counters.borrow_mut();
         counters.count_named_by(name, by);
@@ -246,20 +263,19 @@ impl Plugin {
                 Awaits::Calls(under_way)
             }
         };
-        // For a client that leaves before the request is decided.
-        kept.borrow_mut().labels = suspended.take_labels().map(|labels| (Rc::clone(pipeline), labels));
         let (pipeline, kept) = (Rc::clone(pipeline), Rc::clone(kept));
         let waiting = Waiting { until, suspended, pipeline, kept, ready: false, awaits };
         self.waits.borrow_mut().add(context, waiting);
         None
     }
 
-    /// The stream of `context` has ended: nobody waits for it any more.
-    pub fn forget(&self, context: u32) {
+    /// The stream of `context` ends. If its request still waits, nobody waits for it any more; gives what is to happen at its end.
+    pub fn leave(&self, context: u32) -> Option<(Rc<Pipeline>, FollowUps)> {
         let left = self.waits.borrow_mut().remove(context);
-        if let Some(waiting) = left {
-            self.count(&waiting.pipeline, &waiting.suspended.decisions_so_far());
-        }
+        left.map(|Waiting { pipeline, suspended, .. }| {
+            self.count(&pipeline, &suspended.decisions_so_far());
+            (pipeline, suspended.leave())
+        })
     }
 
     /// Whether the request of `context` waits.
@@ -374,21 +390,18 @@ impl Plugin {
         self.give_back(work);
         let Some(mut decided) = decided else { return };
         let headers = decided.headers.take().unwrap_or_default();
-        let (carried, outlives) = carry_out::decided(self, &pipeline, &headers, decided);
+        let (mut carried, mut outlives) = carry_out::decided(self, &pipeline, &headers, decided);
+        let held = kept.borrow_mut().held.take();
+        if let (Carried::GoesOn, Some(part), Some((_, follow_ups))) =
+            (carried, held, &mut outlives.follow_ups)
+        {
+            carried = carry_out::request_body(self, &pipeline, follow_ups, part);
+        }
         *kept.borrow_mut() = outlives;
         if carried == Carried::GoesOn
             && let Err(error) = calls::continue_request()
         {
             carry_out::refuse(self, "not_resumable", 500, error);
-        }
-    }
-
-    /// A request that was to be counted has ended without its end being told. Said once: the module can't change its edition.
-    pub fn warn_unlogged(&self) {
-        if !self.warned_unlogged.replace(true) {
-            log::warn!(
-                "telemetry.labels: responses are not counted: this edition of the module is not told of their end"
-            );
         }
     }
 

@@ -3,8 +3,8 @@
 use crate::calls::{self, HeaderMapType, HostError};
 use crate::carry_out::{self, Carried};
 use crate::plugin::{Plugin, Work};
-use sluice_core::http::header::{HeaderName, HeaderValue};
-use sluice_pipeline::{Labels, Pipeline, Step};
+use sluice_core::decision::follow_up::{BodyPart, End, Phase};
+use sluice_pipeline::{FollowUps, Pipeline, Step};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -23,17 +23,18 @@ pub enum Flow {
 /// What outlives a request's decision.
 #[derive(Default)]
 pub struct Kept {
-    /// Headers that the response is to have.
-    pub response_headers: Vec<(HeaderName, HeaderValue)>,
-    /// With the policy that made them, for no other understands them.
-    pub labels: Option<(Rc<Pipeline>, Labels)>,
+    /// What stages left behind, with the policy that they belong to, for no other understands it. `None` where there is nothing, as for
+    /// most requests.
+    pub follow_ups: Option<(Rc<Pipeline>, FollowUps)>,
+    /// Parts of the body that came while the request waited, as one; the host keeps them.
+    pub held: Option<BodyPart>,
 }
 
 /// The request of one stream, from its headers to its end.
 pub struct Stream {
     context: u32,
     plugin: Rc<Plugin>,
-    kept: Kept,
+    pub(crate) kept: Kept,
     /// Where the same comes to once a request that waits is decided.
     kept_later: Option<Rc<RefCell<Kept>>>,
 }
@@ -64,10 +65,32 @@ impl Stream {
         flow
     }
 
+    /// A part of the request's body has arrived, or several that the host has kept; `size` is that of all of them.
+    pub fn on_request_body(&mut self, size: usize, last: bool) -> Flow {
+        if self.waits() {
+            // To go on with the body would let the headers go. It is judged once they are.
+            if let Some(later) = &self.kept_later {
+                later.borrow_mut().held = Some(BodyPart { size, last });
+            }
+            return Flow::Pause;
+        }
+        self.take_what_came_later();
+        let Some((pipeline, follow_ups)) = &mut self.kept.follow_ups else { return Flow::Continue };
+        let part = BodyPart { size, last };
+        match carry_out::request_body(&self.plugin, pipeline, follow_ups, part) {
+            Carried::GoesOn => Flow::Continue,
+            Carried::Answered => Flow::Pause,
+        }
+    }
+
     /// The request's trailers have arrived: only a request that has some comes here.
     pub fn on_request_trailers(&mut self) -> Flow {
-        if self.plugin.is_waiting(self.context) {
+        if self.waits() {
             // To go on with the trailers would let the headers go.
+            return Flow::Pause;
+        }
+        // They are the end of the body.
+        if self.on_request_body(0, true) == Flow::Pause {
             return Flow::Pause;
         }
         let Some(pipeline) = self.plugin.pipeline() else {
@@ -85,32 +108,42 @@ impl Stream {
     /// The response's headers have arrived; the host's own answers come through here as well.
     pub fn on_response_headers(&mut self) {
         self.take_what_came_later();
-        if !self.kept.response_headers.is_empty() {
-            let headers = std::mem::take(&mut self.kept.response_headers);
-            self.plugin.faults.note("changing a response", crate::apply::change_response(&headers));
+        if let Some((pipeline, follow_ups)) = &mut self.kept.follow_ups
+            && follow_ups.wait_for(Phase::Response)
+        {
+            carry_out::response(&self.plugin, pipeline, follow_ups);
         }
     }
 
     /// The request is over and its access log is being written.
     pub fn on_log(&mut self) {
         self.take_what_came_later();
-        let Some((pipeline, labels)) = self.kept.labels.take() else { return };
-        // A client that left before there was a response has no status.
-        let status = match calls::property(RESPONSE_CODE) {
+        // Whoever still waits is left behind by its client.
+        let left = if self.kept_later.is_some() { self.plugin.leave(self.context) } else { None };
+        let Some((pipeline, follow_ups)) = self.kept.follow_ups.take().or(left) else { return };
+        if !follow_ups.wait_for(Phase::End) {
+            return;
+        }
+        let code = match calls::property(RESPONSE_CODE) {
             Ok(code) => code.and_then(|code| code.try_into().ok()).map_or(0, i64::from_le_bytes),
             Err(error) => return self.plugin.faults.report("reading the response's status", error),
         };
-        let status = u16::try_from(status).unwrap_or(0);
-        if let Some(counter) = pipeline.on_complete(&labels, status) {
-            self.plugin.count_named(counter);
-        }
+        // A client that left before there was a response has no status.
+        let status = u16::try_from(code).ok().filter(|code| *code != 0);
+        self.plugin.environment.begin_phase();
+        let followed = pipeline.on_end(follow_ups, End { status }, &self.plugin.environment);
+        self.plugin.count_followed(&pipeline, &followed);
+    }
+
+    /// Whether the request waits.
+    fn waits(&self) -> bool {
+        self.kept_later.is_some() && self.plugin.is_waiting(self.context)
     }
 
     fn take_what_came_later(&mut self) {
         if let Some(later) = &self.kept_later {
             let later = later.take();
-            self.kept.response_headers.extend(later.response_headers);
-            self.kept.labels = self.kept.labels.take().or(later.labels);
+            self.kept.follow_ups = self.kept.follow_ups.take().or(later.follow_ups);
         }
     }
 
@@ -164,12 +197,7 @@ fn change_trailers(pipeline: &Pipeline, work: &mut Work) -> Result<(), HostError
 impl Drop for Stream {
     fn drop(&mut self) {
         if self.kept_later.is_some() {
-            self.plugin.forget(self.context);
-            self.take_what_came_later();
-        }
-        if self.kept.labels.is_some() {
-            // `on_log` comes before the end, in an edition of the module that has it.
-            self.plugin.warn_unlogged();
+            self.plugin.leave(self.context);
         }
     }
 }

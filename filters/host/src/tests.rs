@@ -2,6 +2,7 @@
 
 mod calls;
 mod configuration;
+mod follow_ups;
 mod requests;
 mod resources;
 mod waits;

@@ -5,11 +5,14 @@ use sluice_core::caller::identity::Identity;
 use sluice_core::decision::compile::Stage;
 use sluice_core::decision::environment::Environment;
 use sluice_core::decision::exchange::Exchange;
+use sluice_core::decision::follow_up::Phase;
 use sluice_core::decision::place::Place;
 use sluice_core::decision::reason::ReasonTable;
+use sluice_core::decision::response::Edit;
 use sluice_core::decision::stages::Observer;
 use sluice_core::decision::verdict::{Mutations, Verdict};
 use sluice_core::decision::wait::{Answer, Call, CallFailure, Wait};
+use sluice_core::http::header::{HeaderName, HeaderValue};
 use sluice_core::http::header_map::HeaderMap;
 use sluice_core::http::request::RequestView;
 use std::rc::Rc;
@@ -32,6 +35,8 @@ pub struct Explanation {
     pub paused: Duration,
     /// What was decided in the end.
     pub decided: Decided,
+    /// The headers that the service's response gets, if it is a plain 200. Those of an answer of ours are in the answer.
+    pub response_headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// What one stage did.
@@ -131,6 +136,7 @@ impl Pipeline {
                     identity: None,
                     paused: Duration::ZERO,
                     decided: self.refuse(unreadable, headers, environment),
+                    response_headers: Vec::new(),
                 };
             }
         };
@@ -143,7 +149,7 @@ impl Pipeline {
                 .with_identity(notebook.identity.clone());
         notebook.client_address = exchange.client_address();
         let mut step = self.go_on(exchange, mutations, 0, &mut notebook);
-        let decided = loop {
+        let mut decided = loop {
             let (wait, mut suspended) = match step {
                 Step::Decided(decided) => break decided,
                 Step::Waiting(wait, suspended) => (wait, suspended),
@@ -164,6 +170,7 @@ impl Pipeline {
         for stage in self.stages.iter().skip(notebook.stages.len()) {
             notebook.write(stage.as_ref(), false, Vec::new(), Vec::new());
         }
+        let response_headers = self.headers_of_a_response(&mut decided, environment);
         Explanation {
             normal_path: Some(request.path().to_owned()),
             normal_host: Some(request.host().to_owned()),
@@ -172,7 +179,24 @@ impl Pipeline {
             identity: notebook.identity.map(|identity| Identity::clone(&identity)),
             paused: notebook.paused,
             decided,
+            response_headers,
         }
+    }
+
+    fn headers_of_a_response(
+        &self,
+        decided: &mut Decided,
+        environment: &dyn Environment,
+    ) -> Vec<(HeaderName, HeaderValue)> {
+        if !decided.follow_ups.wait_for(Phase::Response) {
+            return Vec::new();
+        }
+        let edits = self.on_response(&mut decided.follow_ups, 200, &HeaderMap::default(), environment).edits;
+        let added = edits.into_iter().filter_map(|edit| match edit {
+            Edit::Add(name, value) | Edit::Replace(name, value) => Some((name, value)),
+            Edit::Remove(_) => None,
+        });
+        added.collect()
     }
 
     /// [`Pipeline::begin`] to the end, with memory of its own, for single requests: pauses pass at once, no cluster can be reached and

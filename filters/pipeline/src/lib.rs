@@ -13,11 +13,13 @@
 
 mod document;
 mod explain;
+mod follow_ups;
 mod pipeline;
 mod reply;
 
 pub use document::{Definitions, Document, FEATURES, IpList, PLACES, SECTIONS};
 pub use explain::{Explanation, StageExplanation};
+pub use follow_ups::{FollowUps, Followed};
 pub use pipeline::{Action, Decided, Pipeline, Scratch, Seeds, Step, Suspended};
 pub use reply::Reply;
 
@@ -27,15 +29,6 @@ pub use sluice_rate_limit::fleet::{
     configuration::{Domain, DomainRule},
     simulation::SimulatedService,
 };
-
-/// Labels of a request, kept by the host until the request is over.
-#[cfg(feature = "telemetry")]
-pub use sluice_telemetry::Labels;
-
-/// Labels of a request: this edition has none.
-#[cfg(not(feature = "telemetry"))]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Labels {}
 
 #[cfg(test)]
 mod tests;

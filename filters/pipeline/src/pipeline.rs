@@ -1,19 +1,20 @@
 //! A compiled document, and what it does with a request.
 
-use crate::Labels;
 use crate::document::Document;
+use crate::follow_ups::FollowUps;
 use crate::reply::Reply;
 use sluice_core::caller::client::AddressConfig;
 use sluice_core::decision::compile::{Compiler, Stage};
 use sluice_core::decision::environment::{Environment, UnixTime};
 use sluice_core::decision::exchange::{Exchange, Facts};
+use sluice_core::decision::follow_up::{Aftermath, FollowUp, Phase, Phases};
 use sluice_core::decision::place::Section;
 use sluice_core::decision::reason::{Outcome, ReasonId, ReasonTable};
 use sluice_core::decision::stages::{self, Observer};
 use sluice_core::decision::verdict::{LocalReply, Mutations, Verdict};
 use sluice_core::decision::wait::{Answer, Call, Wait};
 use sluice_core::document::decode;
-use sluice_core::document::problem::{Problem, Problems};
+use sluice_core::document::problem::{FieldPath, Problem, Problems};
 use sluice_core::document::variable::{self, Variables};
 use sluice_core::http::header::HeaderName;
 use sluice_core::http::header_map::HeaderMap;
@@ -47,6 +48,7 @@ pub struct Pipeline {
     written: ProtectedNames,
     warnings: Vec<Problem>,
     resources: Vec<Rc<dyn Fetched>>,
+    needs: Vec<(Phase, FieldPath)>,
     #[cfg(feature = "telemetry")]
     telemetry: Option<sluice_telemetry::TelemetryPolicy>,
 }
@@ -78,7 +80,8 @@ pub struct Suspended {
     mutations: Mutations,
     /// The stage that waits.
     position: usize,
-    labels: Option<Labels>,
+    /// What is to happen at the request's end, by what is known, if the client leaves now.
+    at_end: Option<Box<dyn FollowUp>>,
 }
 
 /// What was decided about a request.
@@ -86,15 +89,17 @@ pub struct Suspended {
 pub struct Decided {
     /// What to do with it.
     pub action: Action,
-    /// What to change, before it goes on or is answered: headers of the request and, later, of the response. For a request that is
-    /// answered, only what the access log shall show of it.
+    /// What to change about the request, before it goes on or is answered. For a request that is answered, only what the access log
+    /// shall show of it.
     pub mutations: Mutations,
     /// Every decision, in order: each is to be counted.
     pub decisions: Vec<ReasonId>,
+    /// The names of further counters to increment.
+    pub counters: Vec<String>,
     /// For the access log: `allowed`, `denied:authn.token_expired` …; empty unless [`Pipeline::publishes_decision`].
     pub summary: String,
-    /// To be given to [`Pipeline::on_complete`] when the request is over.
-    pub labels: Option<Labels>,
+    /// What is to happen when later phases of the request come.
+    pub follow_ups: FollowUps,
     /// The request's headers, where it has waited.
     pub headers: Option<HeaderMap>,
 }
@@ -116,9 +121,11 @@ impl Suspended {
         self.facts.decisions_so_far()
     }
 
-    /// Labels for [`Pipeline::on_complete`] if the client leaves now, by what is known; to be taken once.
-    pub fn take_labels(&mut self) -> Option<Labels> {
-        self.labels.take()
+    /// What is to happen at the request's end, as the client leaves now: for [`Pipeline::on_end`].
+    pub fn leave(mut self) -> FollowUps {
+        let mut list = self.facts.take_follow_ups();
+        list.extend(self.at_end);
+        FollowUps::new(list, false)
     }
 
     /// The pause is over.
@@ -211,6 +218,7 @@ impl Pipeline {
             return Err(compiler.problems);
         }
         let warnings = compiler.problems.take_warnings();
+        let needs = compiler.needs;
         compiler.protected.extend(compiler.selectors.header_names().cloned());
         compiler.protected.extend(document.client.address.peer_header.clone());
         compiler.protected.extend(document.client.peer_identity_header.clone());
@@ -220,6 +228,7 @@ impl Pipeline {
         Ok(Self {
             warnings,
             resources: compiler.resources,
+            needs,
             stages,
             selectors,
             asks_address,
@@ -253,7 +262,7 @@ impl Pipeline {
 
     /// Whether there is nothing to ask: the host need not even read headers.
     pub fn is_empty(&self) -> bool {
-        self.stages.is_empty() && !self.publishes_decision() && !self.wants_log()
+        self.stages.is_empty() && !self.publishes_decision() && self.needs.is_empty()
     }
 
     /// All decisions that the document can make; their positions are those of [`ReasonId::index`].
@@ -269,12 +278,14 @@ impl Pipeline {
         return false;
     }
 
-    /// Whether the host shall call [`Pipeline::on_complete`] when a request is over.
-    pub fn wants_log(&self) -> bool {
-        #[cfg(feature = "telemetry")]
-        return self.telemetry.as_ref().is_some_and(|telemetry| telemetry.wants_log());
-        #[cfg(not(feature = "telemetry"))]
-        return false;
+    /// The phases of requests that the document needs to be told of, besides their headers, each with the field that asks for it.
+    pub fn needs(&self) -> &[(Phase, FieldPath)] {
+        &self.needs
+    }
+
+    /// The same phases, as a set.
+    pub fn phases(&self) -> Phases {
+        self.needs.iter().fold(Phases::NONE, |phases, (phase, _)| phases.and(Phases::of(&[*phase])))
     }
 
     /// What the document has fetched: the host keeps it.
@@ -331,7 +342,7 @@ impl Pipeline {
         scratch: &mut Scratch,
         observer: &mut impl Observer,
     ) -> Step {
-        let Suspended { headers, facts, mutations, position, labels: _ } = *suspended;
+        let Suspended { headers, facts, mutations, position, at_end: _ } = *suspended;
         let mut step = match RequestView::new(&headers) {
             Ok(request) => {
                 self.selectors.find(&request, &mut scratch.candidates);
@@ -371,12 +382,12 @@ impl Pipeline {
             Verdict::Wait(wait) => {
                 // Whoever resumes owns the headers; here they are borrowed.
                 let headers = exchange.request().headers().clone();
-                let labels = self.labels(&exchange);
+                let at_end = self.at_end(&exchange);
                 let facts = exchange.suspend();
-                Step::Waiting(wait, Box::new(Suspended { headers, facts, mutations, position, labels }))
+                Step::Waiting(wait, Box::new(Suspended { headers, facts, mutations, position, at_end }))
             }
-            Verdict::Respond(reply) => Step::Decided(self.conclude(&exchange, Some(reply), mutations)),
-            Verdict::Continue => Step::Decided(self.conclude(&exchange, None, mutations)),
+            Verdict::Respond(reply) => Step::Decided(self.conclude(exchange, Some(reply), mutations)),
+            Verdict::Continue => Step::Decided(self.conclude(exchange, None, mutations)),
         }
     }
 
@@ -401,32 +412,33 @@ impl Pipeline {
         Ok(())
     }
 
-    /// What a request's end adds to the counters: the name of the one to increment, if the document counts responses.
-    pub fn on_complete(&self, labels: &Labels, status: u16) -> Option<String> {
-        #[cfg(feature = "telemetry")]
-        return self.telemetry.as_ref()?.on_complete(labels, status);
-        #[cfg(not(feature = "telemetry"))]
-        {
-            let _ = (status, &self.reasons);
-            match *labels {}
-        }
-    }
-
     /// What becomes of a request that all stages were asked about, or one has answered.
     fn conclude(
         &self,
-        exchange: &Exchange<'_>,
+        mut exchange: Exchange<'_>,
         reply: Option<LocalReply>,
         mut mutations: Mutations,
     ) -> Decided {
+        let mut left = exchange.take_follow_ups();
+        left.extend(self.at_end(&exchange));
+        debug_assert!(
+            left.iter().all(|follow_up| self.phases().has_all(follow_up.phases())),
+            "a section says which phases it needs: Compiler::need"
+        );
+        let mut follow_ups = FollowUps::new(left, exchange.request().is_grpc());
         if let Some(reply) = &reply {
             exchange.record(reply.reason);
         }
+        let mut counters = Vec::new();
         let mut action = match &reply {
             None => Action::Continue,
             Some(reply) => {
                 let mut rendered = Reply::render(reply, &self.reasons, exchange.request().is_grpc());
-                rendered.add_headers(mutations.response_headers());
+                let mut aftermath = Aftermath::new(exchange.environment());
+                follow_ups.answer(&mut rendered, mutations.response_headers(), &mut aftermath);
+                let (decisions, more) = aftermath.finish();
+                decisions.into_iter().for_each(|decision| exchange.record(decision));
+                counters = more;
                 Action::Respond(rendered)
             }
         };
@@ -436,14 +448,14 @@ impl Pipeline {
         let decisions = exchange.take_decisions();
         let summary =
             if self.publishes_decision() { self.summary(reply.as_ref(), &decisions) } else { String::new() };
-        let labels = self.labels(exchange);
-        Decided { action, mutations, decisions, summary, labels, headers: None }
+        follow_ups.set_headers(mutations.take_response_headers());
+        Decided { action, mutations, decisions, counters, summary, follow_ups, headers: None }
     }
 
-    /// The labels of a request, by what is known of it.
-    fn labels(&self, exchange: &Exchange<'_>) -> Option<Labels> {
+    /// What concerns all sections at a request's end, by what is known of it.
+    fn at_end(&self, exchange: &Exchange<'_>) -> Option<Box<dyn FollowUp>> {
         #[cfg(feature = "telemetry")]
-        return self.telemetry.as_ref().and_then(|telemetry| telemetry.labels(exchange));
+        return self.telemetry.as_ref().and_then(|telemetry| telemetry.follow_up(exchange));
         #[cfg(not(feature = "telemetry"))]
         {
             let _ = exchange;
@@ -506,12 +518,20 @@ impl Pipeline {
         let summary =
             if self.publishes_decision() { format!("denied:{}", reply.details) } else { String::new() };
         let mutations = self.answered(mutations, &mut reply);
-        Decided { action: Action::Respond(reply), mutations, decisions, summary, labels: None, headers: None }
+        Decided {
+            action: Action::Respond(reply),
+            mutations,
+            decisions,
+            counters: Vec::new(),
+            summary,
+            follow_ups: FollowUps::default(),
+            headers: None,
+        }
     }
 
     /// `denied:<reason>` for an answer, otherwise `allowed:<reason>` with what let the request in (the last word of `authz`, or else of
     /// `authn`; plain `allowed` where the document has neither), followed by what was changed or would have been (shadow).
-    fn summary(&self, reply: Option<&LocalReply>, decisions: &[ReasonId]) -> String {
+    pub(crate) fn summary(&self, reply: Option<&LocalReply>, decisions: &[ReasonId]) -> String {
         let denied = reply.and_then(|reply| self.reasons.get(reply.reason));
         let mut summary = match denied {
             Some(reason) if reason.outcome == Outcome::Answered => format!("answered:{reason}"),

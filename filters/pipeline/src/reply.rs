@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use sluice_core::decision::reason::ReasonTable;
+use sluice_core::decision::response::Edit;
 use sluice_core::decision::verdict::LocalReply;
 use sluice_core::http::header::{HeaderName, HeaderValue};
 
@@ -88,6 +89,20 @@ impl Reply {
         for (name, value) in headers {
             if !self.headers.iter().take(own).any(|(known, _)| known == name) {
                 self.headers.push((name.clone(), value.clone()));
+            }
+        }
+    }
+
+    /// What follow-ups have changed about it.
+    pub(crate) fn edit(&mut self, edits: Vec<Edit>) {
+        for edit in edits {
+            match edit {
+                Edit::Remove(name) => self.headers.retain(|(known, _)| *known != name),
+                Edit::Replace(name, value) => {
+                    self.headers.retain(|(known, _)| *known != name);
+                    self.headers.push((name, value));
+                }
+                Edit::Add(name, value) => self.headers.push((name, value)),
             }
         }
     }

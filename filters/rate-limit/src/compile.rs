@@ -17,6 +17,7 @@ use crate::table::Table;
 use crate::{AFTER_AUTHZ, BEFORE_AUTHN, SECTION};
 use siphasher::sip::SipHasher13;
 use sluice_core::decision::compile::{Compiler, PolicySection, Stage};
+use sluice_core::decision::follow_up::Phase;
 use sluice_core::decision::place::{Place, Section};
 use sluice_core::decision::reason::Outcome;
 use sluice_core::document::problem::FieldPath;
@@ -51,6 +52,9 @@ impl PolicySection for RateLimitSection {
 
     fn compile(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
         self.check_service(&path.field("service"), compiler);
+        if self.headers && !self.shadow && self.rules.iter().any(|rule| !rule.shadow) {
+            compiler.need(Phase::Response, &path.field("headers"));
+        }
         let path = path.field("rules");
         if self.rules.is_empty() {
             compiler.problems.warn(&path, "no rule: the section does nothing");

@@ -1,6 +1,6 @@
 //! The section `telemetry`, and its compilation.
 
-use crate::labels::{Label, LabelSet, Labels};
+use crate::labels::{CountedResponse, Label, LabelSet};
 use crate::trace::{TraceStage, Tracer};
 use crate::{PLACE, SECTION};
 use serde::Deserialize;
@@ -8,6 +8,7 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 use sluice_core::decision::compile::{Compiler, PolicySection, Stage};
 use sluice_core::decision::environment::Environment;
 use sluice_core::decision::exchange::Exchange;
+use sluice_core::decision::follow_up::{FollowUp, Phase};
 use sluice_core::decision::place::{Place, Section};
 use sluice_core::decision::reason::ReasonId;
 use sluice_core::decision::verdict::Mutations;
@@ -19,6 +20,7 @@ use sluice_core::document::scalar::Percentage;
 use sluice_core::http::header_map::HeaderMap;
 use sluice_core::rule::attribute::Attribute;
 use std::fmt;
+use std::rc::Rc;
 
 /// `telemetry`: what happened, told to whoever operates the proxy.
 #[derive(Clone, Debug, Deserialize)]
@@ -142,7 +144,7 @@ impl schemars::JsonSchema for LabelConfig {
 /// What the section decides besides its stage: the pipeline asks, since it concerns all other sections.
 pub struct TelemetryPolicy {
     decision: bool,
-    labels: Option<LabelSet>,
+    labels: Option<Rc<LabelSet>>,
     tracer: Option<Tracer>,
 }
 
@@ -172,8 +174,10 @@ impl TelemetrySection {
             let labels = configs
                 .iter()
                 .enumerate()
-                .filter_map(|(position, label)| label.compile(&path.index(position), compiler));
-            LabelSet::new(labels.collect(), &path, compiler)
+                .filter_map(|(position, label)| label.compile(&path.index(position), compiler))
+                .collect();
+            compiler.need(Phase::End, &path);
+            Rc::new(LabelSet::new(labels, &path, compiler))
         });
         TelemetryPolicy { decision: self.decision, labels, tracer: self.tracer(compiler) }
     }
@@ -261,18 +265,8 @@ impl TelemetryPolicy {
         }
     }
 
-    /// Whether the host shall call [`TelemetryPolicy::on_complete`] when a request is over.
-    pub fn wants_log(&self) -> bool {
-        self.labels.is_some()
-    }
-
-    /// The labels of a request, for [`TelemetryPolicy::on_complete`]; `None` where responses are not counted.
-    pub fn labels(&self, exchange: &Exchange<'_>) -> Option<Labels> {
-        self.labels.as_ref().map(|set| set.of(exchange))
-    }
-
-    /// A request is over: the name of the counter to increment, if responses are counted. `status` 0: there was no response.
-    pub fn on_complete(&self, labels: &Labels, status: u16) -> Option<String> {
-        self.labels.as_ref().map(|set| set.counter(labels, status))
+    /// Counts the response to a request when that is over; `None` where responses are not counted.
+    pub fn follow_up(&self, exchange: &Exchange<'_>) -> Option<Box<dyn FollowUp>> {
+        self.labels.as_ref().map(|set| Box::new(CountedResponse::new(set, exchange)) as Box<dyn FollowUp>)
     }
 }

@@ -6,14 +6,23 @@
 
 use sluice_core::decision::compile::Compiler;
 use sluice_core::decision::exchange::Exchange;
+use sluice_core::decision::follow_up::{Aftermath, End, FollowUp, Phase, Phases};
 use sluice_core::document::problem::FieldPath;
 use sluice_core::rule::attribute::Attribute;
 use sluice_core::rule::selector::SelectorId;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 /// The values of a request's labels, as one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Labels(u32);
+struct Labels(u32);
+
+/// A request whose response is to be counted.
+#[derive(Debug)]
+pub(crate) struct CountedResponse {
+    labels: Labels,
+    set: Rc<LabelSet>,
+}
 
 /// The labels of a document.
 #[derive(Debug)]
@@ -97,6 +106,22 @@ impl Label {
     }
 }
 
+impl CountedResponse {
+    pub(crate) fn new(set: &Rc<LabelSet>, exchange: &Exchange<'_>) -> Self {
+        Self { labels: set.of(exchange), set: Rc::clone(set) }
+    }
+}
+
+impl FollowUp for CountedResponse {
+    fn phases(&self) -> Phases {
+        Phases::of(&[Phase::End])
+    }
+
+    fn on_end(&mut self, end: End, aftermath: &mut Aftermath<'_>) {
+        aftermath.count(self.set.counter(&self.labels, end.status.unwrap_or_default()));
+    }
+}
+
 impl LabelSet {
     /// These labels, which stand at `path`.
     pub(crate) fn new(labels: Vec<Label>, path: &FieldPath, compiler: &mut Compiler) -> Self {
@@ -131,7 +156,7 @@ impl LabelSet {
     }
 
     /// The labels of a request.
-    pub(crate) fn of(&self, exchange: &Exchange<'_>) -> Labels {
+    fn of(&self, exchange: &Exchange<'_>) -> Labels {
         let mut number: usize = 0;
         for label in &self.labels {
             // Below MOST_COUNTERS, as was checked.
@@ -141,7 +166,7 @@ impl LabelSet {
     }
 
     /// The name of the counter of responses with this status and these labels: `sluice_requests.code_class.2xx.consumer.acme`.
-    pub(crate) fn counter(&self, Labels(number): &Labels, status: u16) -> String {
+    fn counter(&self, Labels(number): &Labels, status: u16) -> String {
         let mut name = String::with_capacity(64);
         name.push_str("sluice_requests.code_class.");
         name.push_str(class(status));

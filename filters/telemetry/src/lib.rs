@@ -21,7 +21,6 @@ pub mod traceparent;
 pub mod tracestate;
 
 pub use config::{TelemetryPolicy, TelemetrySection};
-pub use labels::Labels;
 pub use trace::{is_trace_context, trace_of_answer};
 
 use sluice_core::decision::place::{Place, Section};

@@ -7,6 +7,7 @@ mod trace_context;
 
 use serde_json::json;
 use sluice_core::decision::compile::Compiler;
+use sluice_core::decision::follow_up::Phase;
 use sluice_core::document::problem::FieldPath;
 use sluice_core::simulation::Stand;
 
@@ -21,10 +22,10 @@ fn an_empty_section_traces_and_publishes_decisions_but_counts_no_responses() {
     let path = FieldPath::root().field("telemetry");
     let policy = section(json!({})).compile_policy(&path, &mut compiler);
     assert!(policy.publishes_decision());
-    assert!(!policy.wants_log());
+    assert!(compiler.needs.is_empty());
     let quiet = section(json!({ "decision": false, "labels": [] })).compile_policy(&path, &mut compiler);
     assert!(!quiet.publishes_decision());
-    assert!(quiet.wants_log());
+    assert_eq!(compiler.needs, [(Phase::End, path.field("labels"))]);
     assert!(compiler.problems.is_empty());
 }
 

@@ -8,9 +8,6 @@ use wasmparser::{BinaryReaderError, Parser, Payload};
 /// The name of the custom section.
 pub const SECTION: &str = "sluice";
 
-/// The callback that a document needs which counts finished requests.
-pub const LOG_CALLBACK: &str = "proxy_on_log";
-
 /// What a module says about itself. Unknown fields are let through: an older command may read a newer module.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Metadata {
@@ -72,9 +69,9 @@ impl Metadata {
         serde_json::from_slice(content.ok_or(NoMetadata::NotOurs)?).map_err(NoMetadata::Unreadable)
     }
 
-    /// Whether a document that counts finished requests can run in it.
-    pub fn sees_the_end_of_requests(&self) -> bool {
-        self.callbacks.iter().any(|callback| callback == LOG_CALLBACK)
+    /// Whether Envoy finds this function in it, such as `proxy_on_log`.
+    pub fn has_callback(&self, name: &str) -> bool {
+        self.callbacks.iter().any(|callback| callback == name)
     }
 }
 
@@ -105,7 +102,7 @@ mod tests {
             (metadata.edition.as_str(), metadata.sections.as_slice()),
             ("sluice-headers", &["authn".to_owned()][..])
         );
-        assert!(!metadata.sees_the_end_of_requests());
+        assert!(metadata.has_callback("proxy_on_request_headers") && !metadata.has_callback("proxy_on_log"));
     }
 
     #[test]

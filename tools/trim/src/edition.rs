@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use sluice_core::decision::follow_up::Phase;
 use sluice_metadata::Metadata;
 use sluice_pipeline::{FEATURES as ALL_FEATURES, SECTIONS as ALL_SECTIONS};
 
@@ -31,13 +32,15 @@ pub const COMMON_EXPORTS: [&str; 12] = [
     "proxy_on_delete",
 ];
 
+/// Parts of request bodies: what judges them needs it.
+const REQUEST_BODY: &str = Phase::RequestBody.export();
 const REQUEST: &str = "proxy_on_request_headers";
 /// Where trailers are removed that would pass for headers which the document protects; called for requests that have trailers.
 const TRAILERS: &str = "proxy_on_request_trailers";
 /// Where headers are added to responses: of all policies, rate limiting does.
-const RESPONSE: &str = "proxy_on_response_headers";
+const RESPONSE: &str = Phase::Response.export();
 /// Where finished requests are counted: of all policies, telemetry does.
-const LOG: &str = "proxy_on_log";
+const LOG: &str = Phase::End.export();
 
 const AUTHN: &str = "authn";
 const AUTHZ: &str = "authz";
@@ -60,12 +63,18 @@ pub struct Edition {
 }
 
 /// Editions with equal features stand together: they are cut from one build.
-pub const EDITIONS: [Edition; 7] = [
+pub const EDITIONS: [Edition; 8] = [
     Edition {
         name: "sluice",
         features: ALL_FEATURES,
         sections: ALL_SECTIONS,
         callbacks: &[REQUEST, TRAILERS, RESPONSE, LOG],
+    },
+    Edition {
+        name: "sluice-bodies",
+        features: ALL_FEATURES,
+        sections: ALL_SECTIONS,
+        callbacks: &[REQUEST, REQUEST_BODY, TRAILERS, RESPONSE, LOG],
     },
     Edition {
         name: "sluice-headers",

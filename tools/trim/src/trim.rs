@@ -6,6 +6,9 @@ use std::fmt;
 use sluice_metadata::{Metadata, SECTION};
 use walrus::{ModuleConfig, RawCustomSection};
 
+/// How the text begins in which a module reads which callbacks it exports: `name=1;` for each (filters/host/src/exported.rs).
+const MARK: &str = "sluice.exported;";
+
 /// Custom sections that survive: what the module says about itself.
 const KEPT_SECTIONS: [&str; 1] = [SECTION];
 
@@ -27,12 +30,17 @@ pub enum Error {
     Unreadable(String),
     /// The module doesn't export something that is to be kept.
     Missing(Vec<String>),
+    /// The module has no place, or several, where it reads which callbacks it exports.
+    Unmarked(usize),
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Unreadable(reason) => write!(formatter, "the module can't be read: {reason}"),
+            Error::Unmarked(places) => {
+                write!(formatter, "the module has {places} texts `{}…` where it should have one", MARK)
+            }
             Error::Missing(names) => {
                 write!(formatter, "the module doesn't export what should be kept: {}", names.join(", "))
             }
@@ -71,6 +79,16 @@ pub fn trim(module: &[u8], keep: &BTreeSet<&str>, metadata: Option<&Metadata>) -
         removed_exports.push(name);
     }
 
+    let segments: Vec<_> = parsed.data.iter().map(|segment| segment.id()).collect();
+    let places: usize = segments
+        .into_iter()
+        .map(|id| write_exports(&mut parsed.data.get_mut(id).value, |name| keep.contains(name)))
+        .sum();
+    // Of somebody else's module nothing needs to be known; ours would take documents that it can't serve.
+    if metadata.is_some() && places != 1 {
+        return Err(Error::Unmarked(places));
+    }
+
     let dropped: Vec<_> = parsed
         .customs
         .iter()
@@ -92,6 +110,33 @@ pub fn trim(module: &[u8], keep: &BTreeSet<&str>, metadata: Option<&Metadata>) -
         removed_exports,
         functions: (functions_before, functions_after),
     })
+}
+
+/// Writes `1` or `0` behind each callback in the module's text of them. Gives how many such texts there are.
+fn write_exports(data: &mut [u8], is_kept: impl Fn(&str) -> bool) -> usize {
+    let mark = MARK.as_bytes();
+    let starts: Vec<usize> = data
+        .windows(mark.len())
+        .enumerate()
+        .filter(|(_, window)| *window == mark)
+        .map(|(start, _)| start + mark.len())
+        .collect();
+    for start in &starts {
+        let mut rest = &mut data[*start..];
+        while let Some(end) = rest.iter().position(|byte| *byte == b';') {
+            let (entry, following) = rest.split_at_mut(end);
+            let Some((flag, name)) = entry.split_last_mut() else { break };
+            let Some(name) = name.strip_suffix(b"=").and_then(|name| std::str::from_utf8(name).ok()) else {
+                break;
+            };
+            if !matches!(flag, b'0' | b'1') {
+                break;
+            }
+            *flag = if is_kept(name) { b'1' } else { b'0' };
+            rest = &mut following[1..];
+        }
+    }
+    starts.len()
 }
 
 #[cfg(test)]

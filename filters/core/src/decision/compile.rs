@@ -4,6 +4,7 @@ use crate::caller::offer::{Offer, Possible};
 use crate::caller::roles::Roles;
 use crate::decision::environment::{Environment, UnixTime};
 use crate::decision::exchange::Exchange;
+use crate::decision::follow_up::Phase;
 use crate::decision::place::{Place, Section};
 use crate::decision::reason::{Outcome, ReasonId, ReasonTable};
 use crate::decision::verdict::{Mutations, Verdict};
@@ -134,6 +135,8 @@ pub struct Compiler {
     pub shared_seed: u64,
     /// Whether a peer whose certificate has several URIs is refused before any rule (`client.peerIdentityHeader`).
     pub refuses_several_peer_identities: bool,
+    /// What the document needs of a module: the phases that it is to be told of, each with the field that asks for it.
+    pub needs: Vec<(Phase, FieldPath)>,
     /// Who knows the environment variables that a document refers to.
     pub variables: Variables,
     /// What is fetched, and shared with all workers: see [`Compiler::resource`].
@@ -164,6 +167,7 @@ impl Compiler {
             seed,
             shared_seed,
             refuses_several_peer_identities: false,
+            needs: Vec::new(),
             variables: variable::of_this_process,
             resources: Vec::new(),
         }
@@ -256,6 +260,11 @@ impl Compiler {
             self.problems.report(path, format!("more than {MOST_RESOURCES} resources that are fetched"));
         }
         self.resources.push(resource.fetched());
+    }
+
+    /// What stands at `path` can't be done by a module that is not told of `phase`: such a module refuses the document.
+    pub fn need(&mut self, phase: Phase, path: &FieldPath) {
+        self.needs.push((phase, path.clone()));
     }
 
     /// Registers a decision (see [`ReasonTable::register`]).

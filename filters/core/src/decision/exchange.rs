@@ -3,6 +3,7 @@
 use crate::caller::client::{self, AddressConfig, AmbiguousAddress, AmbiguousPeer};
 use crate::caller::identity::Identity;
 use crate::decision::environment::Environment;
+use crate::decision::follow_up::FollowUp;
 use crate::decision::known::Known;
 use crate::decision::reason::ReasonId;
 use crate::decision::wait::{Answer, Call, Wait};
@@ -31,6 +32,7 @@ pub struct Exchange<'a> {
     known: Known,
     /// What the stage that waits had decided until then.
     provisional: Vec<ReasonId>,
+    follow_ups: Vec<Box<dyn FollowUp>>,
 }
 
 /// What is known of a request that waits, without what is borrowed: see [`Exchange::suspend`].
@@ -43,6 +45,7 @@ pub struct Facts {
     notes: Option<RefCell<Vec<String>>>,
     known: Known,
     provisional: Vec<ReasonId>,
+    follow_ups: Vec<Box<dyn FollowUp>>,
 }
 
 impl<'a> Exchange<'a> {
@@ -68,21 +71,51 @@ impl<'a> Exchange<'a> {
             notes: None,
             known: Known::default(),
             provisional: Vec::new(),
+            follow_ups: Vec::new(),
         }
     }
 
     /// What is known, to go on with later.
     #[must_use]
     pub fn suspend(self) -> Facts {
-        let Self { client_address, peer_identity, identity, decisions, notes, known, provisional, .. } = self;
-        Facts { client_address, peer_identity, identity, decisions, notes, known, provisional }
+        let Self {
+            client_address,
+            peer_identity,
+            identity,
+            decisions,
+            notes,
+            known,
+            provisional,
+            follow_ups,
+            ..
+        } = self;
+        Facts { client_address, peer_identity, identity, decisions, notes, known, provisional, follow_ups }
     }
 
     /// Goes on with what is known.
     #[must_use]
     pub fn resume(self, facts: Facts) -> Self {
-        let Facts { client_address, peer_identity, identity, decisions, notes, known, provisional } = facts;
-        Self { client_address, peer_identity, identity, decisions, notes, known, provisional, ..self }
+        let Facts {
+            client_address,
+            peer_identity,
+            identity,
+            decisions,
+            notes,
+            known,
+            provisional,
+            follow_ups,
+        } = facts;
+        Self {
+            client_address,
+            peer_identity,
+            identity,
+            decisions,
+            notes,
+            known,
+            provisional,
+            follow_ups,
+            ..self
+        }
     }
 
     /// The same, keeping what policies [note](Self::note): for `sluice explain`.
@@ -246,6 +279,17 @@ impl<'a> Exchange<'a> {
         self.known.draw(|| self.environment.random())
     }
 
+    /// Leaves something behind for the body, the response or the end of the request. The section must have said that it needs these
+    /// phases ([`Compiler::need`](crate::decision::compile::Compiler::need)).
+    pub fn follow_up(&mut self, follow_up: Box<dyn FollowUp>) {
+        self.follow_ups.push(follow_up);
+    }
+
+    /// What was left behind since the last call, in the order of the stages.
+    pub fn take_follow_ups(&mut self) -> Vec<Box<dyn FollowUp>> {
+        std::mem::take(&mut self.follow_ups)
+    }
+
     /// A decision has been made: it is counted and logged.
     pub fn record(&self, reason: ReasonId) {
         self.decisions.borrow_mut().push(reason);
@@ -287,19 +331,20 @@ impl<'a> Exchange<'a> {
         self.decisions.borrow().get(count..).unwrap_or_default().to_vec()
     }
 
-    /// How many decisions and notes there are.
-    pub(crate) fn progress(&self) -> (usize, usize) {
+    /// How many decisions, notes and follow-ups there are.
+    pub(crate) fn progress(&self) -> (usize, usize, usize) {
         let notes = self.notes.as_ref().map_or(0, |notes| notes.borrow().len());
-        (self.decisions.borrow().len(), notes)
+        (self.decisions.borrow().len(), notes, self.follow_ups.len())
     }
 
     /// Takes back what came after `progress`: the stage is asked again. It still counts if the client leaves before that.
-    pub(crate) fn go_back_to(&mut self, progress: (usize, usize)) {
+    pub(crate) fn go_back_to(&mut self, progress: (usize, usize, usize)) {
         let decisions = self.decisions.get_mut();
         self.provisional = decisions.split_off(progress.0.min(decisions.len()));
         if let Some(notes) = &self.notes {
             notes.borrow_mut().truncate(progress.1);
         }
+        self.follow_ups.truncate(progress.2);
     }
 
     /// The stage is asked from its beginning.
@@ -324,6 +369,11 @@ impl Facts {
     /// The decisions that count if the client leaves now: those that were made, and what the stage that waits had decided until then.
     pub fn decisions_so_far(&self) -> Vec<ReasonId> {
         self.decisions.borrow().iter().chain(&self.provisional).copied().collect()
+    }
+
+    /// What stages that have decided left behind.
+    pub fn take_follow_ups(&mut self) -> Vec<Box<dyn FollowUp>> {
+        std::mem::take(&mut self.follow_ups)
     }
 
     /// The pause that the stage waited for is over.

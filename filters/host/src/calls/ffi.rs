@@ -7,8 +7,10 @@
 #![allow(unsafe_code)]
 
 use super::{HeaderMapType, HostError, HostResult, LocalResponse, LogLevel};
+use crate::exported;
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::Status;
+use sluice_core::decision::follow_up::Phases;
 use sluice_core::decision::wait::{GrpcCall, HttpCall};
 use std::ptr::null_mut;
 
@@ -101,6 +103,15 @@ unsafe extern "C" {
 unsafe extern "C" {
     fn random_get(buffer: *mut u8, size: usize) -> u32;
     fn clock_time_get(clock: u32, precision: u64, time: *mut u64) -> u32;
+}
+
+/// See [`exported`].
+static EXPORTED: [u8; exported::AS_BUILT.len()] = exported::AS_BUILT;
+
+/// The phases that the module is told of.
+pub fn told_of() -> Phases {
+    // SAFETY: a plain read of a static. Volatile, since it was changed after the compiler has seen it.
+    exported::phases(&unsafe { std::ptr::read_volatile(&raw const EXPORTED) })
 }
 
 fn check(status: u32) -> HostResult<()> {

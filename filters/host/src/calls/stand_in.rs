@@ -2,6 +2,7 @@
 
 use super::{HeaderMapType, HostError, HostResult, LocalResponse, LogLevel};
 use sluice_core::decision::environment::SharedError;
+use sluice_core::decision::follow_up::{Phase, Phases};
 use sluice_core::decision::wait::{Call, GrpcCall, HttpCall};
 use sluice_core::http::header_map::HeaderMap;
 use sluice_core::simulation::SharedMemory;
@@ -62,6 +63,8 @@ pub struct StandIn {
     pub fills: u8,
     /// Functions that fail.
     pub failing: HashSet<&'static str>,
+    /// Phases that the module is not told of.
+    pub untold: Vec<Phase>,
     /// The names of counters and gauges, by id.
     pub names: Vec<String>,
 }
@@ -96,6 +99,14 @@ fn headers(host: &mut StandIn, map: HeaderMapType) -> &mut Pairs {
         HeaderMapType::Response => &mut host.response,
         HeaderMapType::HttpCallResponse => &mut host.answer.0,
     }
+}
+
+/// The phases that the module is told of.
+pub fn told_of() -> Phases {
+    with(|host| {
+        let told: Vec<Phase> = Phase::ALL.into_iter().filter(|phase| !host.untold.contains(phase)).collect();
+        Phases::of(&told)
+    })
 }
 
 /// See `ffi`; so are all that follow.

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::calls::LogLevel;
+use sluice_core::decision::follow_up::Phase;
 
 fn lines() -> Vec<(LogLevel, String)> {
     stand_in::with(|host| std::mem::take(&mut host.lines))
@@ -20,6 +21,23 @@ fn a_refused_document_tells_each_problem_with_its_field() {
     for (level, line) in lines {
         assert_eq!(level, LogLevel::Error);
         assert!(line.starts_with("sluice: configuration refused: fault.rules["), "{line}");
+    }
+}
+
+#[test]
+fn a_document_that_needs_a_callback_is_refused_by_a_module_without_it() {
+    for (untold, refusal) in [
+        (vec![Phase::RequestBody, Phase::Response], None),
+        (vec![Phase::End], Some("telemetry.labels: needs a module that is told of the end of requests")),
+    ] {
+        let configuration = DOCUMENT.as_bytes().to_vec();
+        stand_in::install(StandIn { configuration, untold, now: SECOND, ..StandIn::default() });
+        assert_eq!(Plugin::default().on_configure(), refusal.is_none());
+        let lines = lines();
+        let said = |refusal: &str| {
+            lines.iter().any(|(level, line)| *level == LogLevel::Error && line.contains(refusal))
+        };
+        assert!(refusal.is_none_or(said), "{lines:?}");
     }
 }
 

@@ -62,19 +62,6 @@ fn at_debug_each_decision_is_told_without_what_may_be_secret() {
 }
 
 #[test]
-fn an_edition_that_is_not_told_of_the_end_says_once_that_it_cannot_count() {
-    let plugin = plugin(DOCUMENT);
-    for context in 2..5 {
-        send(&plugin, context, "/");
-    }
-    let lines = stand_in::with(|host| host.lines.clone());
-    assert!(
-        matches!(lines.as_slice(), [(LogLevel::Warn, line)] if line.contains("telemetry.labels")),
-        "{lines:?}"
-    );
-}
-
-#[test]
 fn counts_wait_for_the_timer_which_then_stops() {
     let plugin = plugin(DOCUMENT);
     for context in 2..12 {

@@ -8,6 +8,7 @@ use sluice_core::caller::identity::Identity;
 use sluice_core::caller::offer::Offer;
 use sluice_core::decision::compile::Compiler;
 use sluice_core::decision::exchange::Exchange;
+use sluice_core::decision::follow_up::{Aftermath, End};
 use sluice_core::document::name::Name;
 use sluice_core::document::problem::FieldPath;
 use sluice_core::http::header_map::HeaderMap;
@@ -48,8 +49,10 @@ fn counter(
         (SelectorIndex::default(), Candidates::default(), AddressConfig::default());
     let exchange = Exchange::new(&view, &environment, &index, &candidates, &address)
         .with_identity(identity.map(Rc::new));
-    let labels = policy.labels(&exchange).unwrap();
-    policy.on_complete(&labels, status).unwrap()
+    let mut aftermath = Aftermath::new(&environment);
+    let end = End { status: (status != 0).then_some(status) };
+    policy.follow_up(&exchange).unwrap().on_end(end, &mut aftermath);
+    aftermath.finish().1.remove(0)
 }
 
 fn consumer(name: &str) -> Option<Identity> {
@@ -63,8 +66,8 @@ fn consumer(name: &str) -> Option<Identity> {
 #[test]
 fn without_labels_nothing_is_counted_and_with_none_the_class_alone() {
     let mut compiler = Compiler::default();
-    let off = section(json!({})).compile_policy(&FieldPath::root(), &mut compiler);
-    assert!(!off.wants_log());
+    section(json!({})).compile_policy(&FieldPath::root(), &mut compiler);
+    assert!(compiler.needs.is_empty());
     let on = policy(json!([]));
     for (status, class) in [
         (200, "2xx"),

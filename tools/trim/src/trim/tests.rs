@@ -17,7 +17,7 @@ const MODULE: &str = r#"
       (func $only_dropped (call $unused))
       (func (export "kept") (call $shared) (call_indirect (type $plain) (i32.const 0)))
       (func (export "dropped") (call $shared) (call $only_dropped))
-      (data (i32.const 0) "text")
+      (data (i32.const 0) "text sluice.exported;kept=1;dropped=1;other")
       (@custom "producers" "\00")
       (@custom "target_features" "\00")
       (@custom "sluice" "{\"version\":\"0\",\"edition\":\"old\",\"sections\":[],\"callbacks\":[]}"))
@@ -96,6 +96,33 @@ fn trimming_twice_changes_nothing_more() {
     let twice = trim(&once.module, &keep(&["memory", "kept"]), Some(&metadata())).expect("the same module");
     assert_eq!(once.module, twice.module);
     assert!(twice.removed_exports.is_empty());
+}
+
+#[test]
+fn the_module_can_read_which_callbacks_it_has() {
+    let text = |module: &[u8]| {
+        let module = walrus::Module::from_buffer(module).expect("a module");
+        let data = module.data.iter().next().expect("its data");
+        String::from_utf8(data.value.clone()).expect("text")
+    };
+    let cut =
+        trim(&module(), &keep(&["memory", "kept"]), Some(&metadata())).expect("a module of ours").module;
+    assert_eq!(text(&cut), "text sluice.exported;kept=1;dropped=0;other");
+    let further = trim(&cut, &keep(&["memory"]), Some(&metadata())).expect("the same module").module;
+    assert_eq!(text(&further), "text sluice.exported;kept=0;dropped=0;other");
+}
+
+#[test]
+fn a_module_of_ours_that_could_not_know_its_callbacks_is_refused() {
+    let twice = "sluice.exported;kept=1; and sluice.exported;kept=1;";
+    for (data, places) in [("text", 0), (twice, 2)] {
+        let module =
+            wat::parse_str(format!(r#"(module (memory (export "memory") 1) (data (i32.const 0) "{data}"))"#))
+                .expect("the test's module is well-formed");
+        let error = trim(&module, &keep(&["memory"]), Some(&metadata())).expect_err("no such module");
+        assert!(matches!(error, Error::Unmarked(found) if found == places), "{error}");
+        assert!(trim(&module, &keep(&["memory"]), None).is_ok(), "somebody else's");
+    }
 }
 
 #[test]
