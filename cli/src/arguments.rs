@@ -100,6 +100,7 @@ Examples:
   sluice explain policy.yaml --path /admin --source 192.0.2.7 --identity '{\"principal\": \"alice\", \"roles\": [\"admin\"]}'
   sluice explain policy.yaml --path /catalog --source 192.0.2.7 --repeat 6
   sluice explain policy.yaml --path /catalog --source 192.0.2.7 --failing ratelimit
+  sluice explain policy.yaml --path /orders --header 'authorization: Bearer eyJ…' --resource authn.staff=keys.json
   sluice explain policy.yaml --path /admin --expect denied:authn.missing
 
 The request is played through the policies as the proxy runs them, with nothing counted before. What Envoy does before the
@@ -150,6 +151,9 @@ pub struct ExplainArguments {
     /// nothing counted before; other clusters can never be reached here
     #[arg(long, value_name = "CLUSTER")]
     pub failing: Vec<String>,
+    /// What is fetched for the document, such as `authn.staff=keys.json`; may be repeated. Without it, it can't be fetched here
+    #[arg(long, value_name = "NAME=FILE")]
+    pub resource: Vec<String>,
     /// What is to come of it: `allowed` or `denied`, perhaps with the reason: `denied:authn.token_expired`. A reason may be given
     /// without its section (`denied:token_expired`), or by its beginning up to a `.` or `:` (`denied:authz`)
     #[arg(long, value_name = "DECISION")]

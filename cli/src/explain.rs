@@ -7,6 +7,7 @@ mod identity;
 mod redact;
 mod report;
 mod request;
+mod resources;
 
 use crate::arguments::ExplainArguments;
 use crate::compile::{Compiled, compile};
@@ -36,6 +37,8 @@ pub struct Played {
     pub decisions: Vec<String>,
     /// Variables that the document refers to and that are not set here: what is signed by them is taken for forged.
     pub unknown_variables: Vec<String>,
+    /// Resources that the proxy fetches, and that are not there.
+    pub missing_resources: Vec<String>,
     /// The rate-limit services that were stood in for, by their clusters.
     pub stood_in: Vec<String>,
     /// What must not be printed.
@@ -92,6 +95,7 @@ pub fn play(compiled: &Compiled, arguments: &ExplainArguments) -> Result<Played,
     let request = PlayedRequest::new(compiled, arguments, time)?;
     let secrets = Secrets::of(&request, compiled);
 
+    let missing_resources = resources::supply(&compiled.pipeline, &arguments.resource)?;
     let now = UnixTime::from_nanos(nanoseconds);
     let mut clusters = StandIns::new(&arguments.failing, now);
     let mut environment = SimulatedHost::default().at(now).with_peer_address(&arguments.source.to_string());
@@ -112,7 +116,7 @@ pub fn play(compiled: &Compiled, arguments: &ExplainArguments) -> Result<Played,
         explanation.decided.decisions.iter().filter_map(|id| reasons.get(*id)).map(ToString::to_string);
     let decisions = decisions.collect();
     let (unknown_variables, stood_in) = (compiled.unknown_variables(), clusters.used());
-    Ok(Played { request, explanation, decisions, unknown_variables, stood_in, secrets })
+    Ok(Played { request, explanation, decisions, unknown_variables, missing_resources, stood_in, secrets })
 }
 
 /// The draw, uniform over all of `u64`, that lies at `percent` of its range.

@@ -27,12 +27,12 @@ const TABLE: &[Foreign] = &[
             "wellKnown",
         ],
         within: &[],
-        instead: "keys are not fetched in this version; copy the issuer's key set into `keys: { inline: { keys: [...] } }`, or let Envoy's `jwt_authn` fetch it",
+        instead: "keys are fetched by a cluster of the proxy's: `keys: { discovery: { cluster: NAME } }` for the issuer's metadata, `keys: { remote: { cluster: NAME, path: /keys } }` for a key set",
     },
     Foreign {
         names: &["jwks", "localJwks", "publicKey", "publicKeys", "signingKey", "certificate", "jwksFile"],
         within: &["authn"],
-        instead: "the issuer's key set (JWK, RFC 7517) stands in `keys: { inline: { keys: [...] } }`",
+        instead: "the issuer's key set (JWK, RFC 7517) stands in `keys: { inline: { keys: [...] } }`, or is fetched: `keys: { remote: { cluster: NAME, path: /keys } }`",
     },
     Foreign {
         names: &["secret", "sharedSecret", "hmacSecret", "clientSecret"],

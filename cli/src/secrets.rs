@@ -40,6 +40,8 @@ enum Zone {
     Names,
     /// Where credentials are listed: only what is known to be harmless is shown.
     Credentials,
+    /// Where keys are fetched from.
+    Fetch,
     /// All of it is secret.
     Secret,
     /// The file is no policy document: nothing is known of it.
@@ -220,6 +222,12 @@ impl Zone {
             (Zone::Secret, _) if name == "environment" && value.text().is_some_and(is_variable) => Zone::Open,
             (Zone::Secret, _) => Zone::Secret,
             (Zone::Names, _) | (_, Kind::Names) => Zone::Names,
+            (Zone::Credentials, Kind::Other)
+                if is_fetch(name) && value.entries().iter().any(|entry| entry.key == "cluster") =>
+            {
+                Zone::Fetch
+            }
+            (Zone::Fetch, Kind::Other | Kind::Harmless | Kind::Credentials) => Zone::Fetch,
             (Zone::Open, Kind::Other) if name == "rateLimit" => Zone::Limits,
             (Zone::Limits, Kind::Secret) if name == "key" => Zone::Limits,
             // `forward.token`, `forward.key`.
@@ -295,6 +303,11 @@ fn is_shown(name: &str) -> bool {
         || (plain()
             && nearest(name, ["sha256", "consumer", "attributes", "roles", "scopes", "expires", "notBefore"])
                 .is_some())
+}
+
+/// `keys.remote` and `keys.discovery` hold no key.
+fn is_fetch(name: &str) -> bool {
+    matches!(name, "remote" | "discovery")
 }
 
 /// What Kubernetes' objects and Envoy's configurations begin with.

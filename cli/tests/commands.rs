@@ -355,3 +355,57 @@ fn the_schema_is_json() {
     let schema: Value = serde_json::from_str(&ran.output).unwrap();
     assert_eq!(schema["title"], "Sluice policy document");
 }
+
+#[test]
+fn what_the_proxy_fetches_is_stood_in_for_by_a_file() {
+    // Of the example's issuer, with the key `k`, and a signature that is nobody's.
+    let token = "eyJhbGciOiJFUzI1NiIsImtpZCI6ImsifQ.eyJpc3MiOiJodHRwczovL2lkLnNsdWljZS5kZW1vIn0.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let keys = write(
+        "keys.json",
+        r#"{"keys":[{"kty":"EC","kid":"k","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#,
+    );
+    let bad = write("bad.json", r#"{"keys":[]}"#);
+    let header = format!("authorization: Bearer {token}");
+    let explain = |more: &[&str]| {
+        let mut arguments =
+            vec!["explain", "../docs/examples/remote-keys.yaml", "--path", "/", "-H", &header];
+        arguments.extend(more);
+        run(&arguments, "")
+    };
+    let without = explain(&["--expect", "denied:authn.keys_unavailable"]);
+    assert_eq!(without.code, 0, "{}", without.output);
+    assert!(
+        without
+            .output
+            .contains("not there: authn.staff, which the proxy fetches; --resource authn.staff=FILE")
+    );
+    let with = explain(&[
+        "--resource",
+        &format!("authn.staff={keys}"),
+        "--expect",
+        "denied:authn.signature_invalid",
+    ]);
+    assert_eq!(with.code, 0, "{}", with.output);
+    assert!(!with.output.contains("not there"), "{}", with.output);
+    for (argument, part) in [
+        ("nothing".to_owned(), "is not NAME=FILE"),
+        (
+            format!("authn.stuff={keys}"),
+            "no `authn.stuff` is fetched; the document has `authn.staff` fetched",
+        ),
+        ("authn.staff=no-such-file.json".to_owned(), "No such file"),
+        (format!("authn.staff={bad}"), "no key can be used: it is empty"),
+    ] {
+        let ran = explain(&["--resource", &argument]);
+        assert_eq!(ran.code, 2, "{argument}");
+        assert!(ran.errors.contains(part), "{argument}: {}", ran.errors);
+    }
+    let ran = run(&["check", "../docs/examples/remote-keys.yaml"], "");
+    assert!(ran.output.contains("calls the cluster `id`"), "{}", ran.output);
+}

@@ -26,6 +26,7 @@ pub struct GatewayBuilder {
     clusters: Vec<String>,
     versions: Vec<String>,
     upstream: Option<Upstream>,
+    further: Vec<Upstream>,
     #[allow(clippy::type_complexity)]
     edits: Vec<Box<dyn FnOnce(&mut Value)>>,
 }
@@ -120,6 +121,12 @@ impl GatewayBuilder {
         self
     }
 
+    /// A further cluster with this upstream, of its name.
+    pub fn further_upstream(mut self, upstream: Upstream) -> Self {
+        self.further.push(upstream);
+        self
+    }
+
     /// Any change of the bootstrap, as the last step before it is written.
     pub fn edit(mut self, edit: impl FnOnce(&mut Value) + 'static) -> Self {
         self.edits.push(Box::new(edit));
@@ -141,6 +148,7 @@ impl GatewayBuilder {
         for name in self.versions.iter().chain(&self.clusters) {
             upstreams.push(Upstream::start(name)?);
         }
+        upstreams.extend(self.further);
 
         let (mut filters, mut ecds, mut used_module) = (self.filters_before, None, None);
         if let Some(policy) = &self.policy {
@@ -219,6 +227,7 @@ impl Gateway {
             clusters: Vec::new(),
             versions: Vec::new(),
             upstream: None,
+            further: Vec::new(),
             edits: Vec::new(),
         }
     }

@@ -32,6 +32,12 @@ fn text(played: &Played) -> Result<String, std::fmt::Error> {
     for name in &played.unknown_variables {
         writeln!(text, "not known here: the variable {name}; what its secret signs is taken for forged")?;
     }
+    for name in &played.missing_resources {
+        writeln!(
+            text,
+            "not there: {name}, which the proxy fetches; --resource {name}=FILE stands in for it"
+        )?;
+    }
     for cluster in &played.stood_in {
         writeln!(text, "stood in for: the rate-limit service `{cluster}`, with nothing counted before")?;
     }
@@ -135,7 +141,8 @@ fn identity_line(identity: &Identity) -> String {
 
 /// An explanation for programs.
 pub(super) fn json(played: &Played) -> Value {
-    let Played { request, explanation, decisions, unknown_variables, stood_in, secrets } = played;
+    let Played { request, explanation, decisions, unknown_variables, missing_resources, stood_in, secrets } =
+        played;
     let decided = &explanation.decided;
     let (action, reply) = match &decided.action {
         Action::Continue => ("continue", None),
@@ -153,6 +160,7 @@ pub(super) fn json(played: &Played) -> Value {
             "preparations": request.preparations,
         },
         "unknownVariables": unknown_variables,
+        "missingResources": missing_resources,
         "stoodIn": stood_in,
         "rulesSee": explanation.normal_path.as_ref().map(|path| json!({
             "host": explanation.normal_host,

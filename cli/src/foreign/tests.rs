@@ -15,12 +15,12 @@ fn names_of_other_gateways_are_told_what_there_is_instead() {
         (
             "authn: { providers: [{ name: a, jwt: { issuer: i, anyAudience: true, jwksUri: x, keys: { inline: { keys: [] } } } }] }",
             "jwksUri",
-            "inline",
+            "`keys: { discovery: { cluster: NAME } }`",
         ),
         (
             "authn: { providers: [{ name: a, jwt: { issuer: i, anyAudience: true, remote_jwks: x, keys: { inline: { keys: [] } } } }] }",
             "remote_jwks",
-            "not fetched",
+            "`keys: { remote: { cluster: NAME, path: /keys } }`",
         ),
         (
             "authn: { providers: [{ name: a, jwt: { fromHeaders: [] } }] }",

@@ -33,6 +33,13 @@ fn values_are_hidden_by_where_they_stand() {
             "match: { headers: { authorization: Basic abc, x-a: b } }",
             "match: { headers: { authorization: ***** ***, x-a: b } }",
         ),
+        (
+            "keys: { discovery: { cluster: id, keys: { cluster: other } } }",
+            "keys: { discovery: { cluster: id, keys: { cluster: other } } }",
+        ),
+        ("keys: { remote: { k: abcd, cluster: id } }", "keys: { remote: { k: ****, cluster: id } }"),
+        ("keys: { remote: { k: abcd } }", "keys: { remote: { k: **** } }"),
+        ("keys: { remote: abcd }", "keys: { remote: **** }"),
         ("kinds: abcd # d ok", "kinds: abcd # d ok"),
         // Broken off: all but names of fields, behind the first sensitive word.
         (

@@ -254,9 +254,11 @@ impl Pipeline {
         self.written.iter()
     }
 
-    /// The clusters that policies may call, in alphabetical order, each once.
+    /// The clusters that policies may call, or have something fetched from, in alphabetical order, each once.
     pub fn clusters(&self) -> Vec<Rc<str>> {
-        let clusters: BTreeSet<Rc<str>> = self.stages.iter().flat_map(|stage| stage.clusters()).collect();
+        let fetched = self.resources.iter().flat_map(|resource| resource.source().clusters().cloned());
+        let called = self.stages.iter().flat_map(|stage| stage.clusters());
+        let clusters: BTreeSet<Rc<str>> = called.chain(fetched).collect();
         clusters.into_iter().collect()
     }
 

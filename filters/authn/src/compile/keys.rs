@@ -115,11 +115,12 @@ impl KeyFetch {
             (cluster.into(), keys_authority.to_ascii_lowercase().into());
         let identity = format!("keys of {issuer} at {cluster} {authority}").into();
         let (issuer, scheme) = (issuer.to_owned(), url.scheme);
+        let leads_to = Rc::clone(&cluster);
         let read = move |bytes: &[u8]| {
             let path = read_metadata(bytes, &issuer, &scheme, &authority)?;
             Ok(Location { cluster: Rc::clone(&cluster), authority: Rc::clone(&authority), path: path.into() })
         };
-        Source { first, follow: Some(Follow { identity, read: Rc::new(read) }) }
+        Source { first, follow: Some(Follow { cluster: leads_to, identity, read: Rc::new(read) }) }
     }
 
     fn location(&self, authority: &str, at: &str, path: &FieldPath, problems: &mut Problems) -> Location {

@@ -24,6 +24,15 @@ fn with_jwt(changes: Value) -> Value {
     json!({ "providers": [provider(changes)] })
 }
 
+/// Keys that are fetched, with changes: `null` takes a field out.
+fn remote(changes: Value) -> Value {
+    let mut fetch = json!({ "cluster": "id", "path": "/keys" });
+    let fields = fetch.as_object_mut().unwrap();
+    fields.extend(changes.as_object().unwrap().clone());
+    fields.retain(|_, value| !value.is_null());
+    with_jwt(json!({ "keys": { "remote": fetch } }))
+}
+
 fn keys(name: &str, changes: Value) -> Value {
     let mut keys = json!({ "keys": [{ "id": "a", "sha256": DIGEST, "attributes": { "plan": "gold" } }] });
     keys.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
@@ -119,6 +128,38 @@ fn every_mistake_is_named_with_its_field() {
         (with_jwt(json!({ "clockSkew": "61m" })), "jwt.clockSkew: longer than `1h`"),
         (with_jwt(json!({ "principal": "a..b" })), "jwt.principal"),
         (with_jwt(json!({ "keys": { "discovery": {} } })), "jwt.keys"),
+        (remote(json!({ "cluster": "" })), "jwt.keys.remote.cluster: empty"),
+        (remote(json!({ "path": null })), "jwt.keys.remote.path: missing: the path of the key set"),
+        (remote(json!({ "path": "keys" })), "jwt.keys.remote.path: \"keys\" is not a path"),
+        (remote(json!({ "path": "/a b" })), "jwt.keys.remote.path: \"/a b\" is not a path"),
+        (remote(json!({ "authority": "a/b" })), "jwt.keys.remote.authority: not a host"),
+        (remote(json!({ "keys": {} })), "jwt.keys.remote.keys: only for `discovery`"),
+        (remote(json!({ "refresh": "1ms" })), "jwt.keys.remote.refresh: from 1s to 7d"),
+        (
+            remote(json!({ "refresh": "10s", "shortestRefresh": "20s" })),
+            "shortestRefresh: from 1s to `refresh`",
+        ),
+        (remote(json!({ "refresh": "10s", "longestRefresh": "5s" })), "longestRefresh: from `refresh` to 7d"),
+        (remote(json!({ "earlyRefresh": "1ms" })), "earlyRefresh: from 1s to 1h"),
+        (remote(json!({ "stale": "31d" })), "stale: from 1ms to 30d"),
+        (remote(json!({ "timeout": "2m" })), "timeout: from 1ms to 1m"),
+        (remote(json!({ "within": "2m" })), "within: from 1ms to 1m"),
+        (remote(json!({ "maxSize": "2MiB" })), "maxSize: from 1B to 1MiB"),
+        (remote(json!({ "unknown": 1 })), "jwt.keys.remote: unknown field"),
+        (
+            with_jwt(
+                json!({ "keys": { "remote": { "cluster": "id", "path": "/" } }, "algorithms": ["ES256", "HS256"] }),
+            ),
+            "jwt.algorithms[1]: `HS256` is verified with a shared secret, which can't be fetched",
+        ),
+        (
+            with_jwt(json!({ "issuer": "me", "keys": { "discovery": { "cluster": "id" } } })),
+            "jwt.keys.discovery: the metadata of an issuer is at its URL, and \"me\" is none",
+        ),
+        (
+            with_jwt(json!({ "keys": { "discovery": { "cluster": "id", "keys": { "cluster": "" } } } })),
+            "jwt.keys.discovery.keys.cluster: empty",
+        ),
         (with_jwt(json!({ "keys": { "inline": { "keys": [] } } })), "keys.inline.keys: no key verifies"),
         (
             with_jwt(json!({ "keys": { "inline": { "keys": [jwk("p384")] } } })),

@@ -241,13 +241,7 @@ impl<'a> Exchange<'a> {
         {
             return Err(Wait::Resource(awaited));
         }
-        self.note(|| {
-            format!(
-                "{} is not there: `sluice explain --resource {}=FILE` would show it",
-                resource.name(),
-                resource.name()
-            )
-        });
+        self.note(|| format!("`{}`, which is fetched, is not there", resource.name()));
         Ok(Err(resource.unavailable(self.environment.now())))
     }
 

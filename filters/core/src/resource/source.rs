@@ -32,6 +32,8 @@ pub type ReadLocation = dyn Fn(&[u8]) -> Result<Location, String>;
 /// Reads in a document where the resource itself stands.
 #[derive(Clone)]
 pub struct Follow {
+    /// The cluster that it leads to.
+    pub cluster: Rc<str>,
     /// What makes it differ from others that read the same document: equal texts read alike.
     pub identity: Rc<str>,
     /// Reads it.
@@ -85,6 +87,11 @@ impl Source {
             None => self.first.to_string().into(),
             Some(follow) => format!("{} then {}", self.first, follow.identity).into(),
         }
+    }
+
+    /// The clusters that are called for it.
+    pub fn clusters(&self) -> impl Iterator<Item = &Rc<str>> {
+        std::iter::once(&self.first.cluster).chain(self.follow.as_ref().map(|follow| &follow.cluster))
     }
 
     /// How many fetches it takes.

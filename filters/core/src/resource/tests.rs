@@ -391,7 +391,7 @@ fn follow() -> Follow {
         let path = std::str::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())?;
         if path.starts_with('/') { Ok(location(path)) } else { Err(format!("{path:?} is not a path")) }
     };
-    Follow { identity: "test".into(), read: Rc::new(read) }
+    Follow { cluster: "id".into(), identity: "test".into(), read: Rc::new(read) }
 }
 
 #[test]
