@@ -89,11 +89,11 @@ impl VerificationBudget {
     /// [`Exhausted`], and nothing is taken.
     pub fn take(&self, source: Source, units: u64, now: UnixTime) -> Result<Taken<'_>, Exhausted> {
         let now = self.clock.now(now);
-        let standing = self.sources.borrow().standing(source);
-        if after(standing.spent_until, units, self.share_interval, now).is_none() {
+        let account = self.sources.borrow().account(source);
+        if after(account.spent_until, units, self.share_interval, now).is_none() {
             return Err(Exhausted::Source);
         }
-        let reserved = (!standing.is_suspect(now)).then_some(&self.reserved);
+        let reserved = (!account.is_suspect(now)).then_some(&self.reserved);
         let pool = reserved.into_iter().chain([&self.common]).find(|pool| pool.take(units, now));
         pool.map(Taken).ok_or(Exhausted::Worker)
     }

@@ -27,7 +27,7 @@ pub enum Source {
 
 /// What is held against a source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct Account {
     /// Up to when its share is spent.
     pub spent_until: u64,
     /// Up to when it is a suspect: it has shown a forged token.
@@ -42,7 +42,7 @@ pub struct SourceTable {
 
 struct Entry {
     hash: u64,
-    standing: Standing,
+    account: Account,
 }
 
 // === impl Source ===
@@ -60,9 +60,9 @@ impl Source {
     }
 }
 
-// === impl Standing ===
+// === impl Account ===
 
-impl Standing {
+impl Account {
     /// Whether it has shown a forged token within the last minute.
     pub const fn is_suspect(self, now: u64) -> bool {
         self.suspect_until > now
@@ -83,10 +83,10 @@ impl SourceTable {
     }
 
     /// What is held against `source`.
-    pub fn standing(&self, source: Source) -> Standing {
+    pub fn account(&self, source: Source) -> Account {
         let (hash, set) = self.place(source);
         let known = self.sets.get(set).into_iter().flatten().find(|entry| entry.hash == hash);
-        known.map(|entry| entry.standing).unwrap_or_default()
+        known.map(|entry| entry.account).unwrap_or_default()
     }
 
     /// Charges `source` with `cost` nanoseconds of its share, and makes it a suspect if its token was `forged`. In a full set the source
@@ -97,18 +97,18 @@ impl SourceTable {
             self.sets.resize_with(SETS, Vec::new);
         }
         let Some(set) = self.sets.get_mut(set) else { return };
-        let charge = |standing: Standing| Standing {
-            spent_until: standing.spent_until.max(now).saturating_add(cost),
-            suspect_until: if forged { now.saturating_add(SUSPICION) } else { standing.suspect_until },
+        let charge = |account: Account| Account {
+            spent_until: account.spent_until.max(now).saturating_add(cost),
+            suspect_until: if forged { now.saturating_add(SUSPICION) } else { account.suspect_until },
         };
         if let Some(known) = set.iter_mut().find(|entry| entry.hash == hash) {
-            known.standing = charge(known.standing);
+            known.account = charge(known.account);
             return;
         }
-        let entry = Entry { hash, standing: charge(Standing::default()) };
+        let entry = Entry { hash, account: charge(Account::default()) };
         if set.len() < PLACES {
             set.push(entry);
-        } else if let Some(first) = set.iter_mut().min_by_key(|entry| entry.standing.forgotten_at()) {
+        } else if let Some(first) = set.iter_mut().min_by_key(|entry| entry.account.forgotten_at()) {
             *first = entry;
         }
     }
@@ -160,14 +160,14 @@ mod tests {
         let mut table = SourceTable::new(1);
         table.charge(source("192.0.2.1"), 5, true, 100);
         table.charge(source("192.0.2.2"), 5, false, 100);
-        let standing = table.standing(source("192.0.2.1"));
-        assert_eq!(standing.spent_until, 105);
-        assert!(standing.is_suspect(100 + SUSPICION - 1) && !standing.is_suspect(100 + SUSPICION));
-        assert_eq!(table.standing(source("192.0.2.2")), Standing { spent_until: 105, suspect_until: 0 });
-        assert_eq!(table.standing(source("192.0.2.3")), Standing::default());
+        let account = table.account(source("192.0.2.1"));
+        assert_eq!(account.spent_until, 105);
+        assert!(account.is_suspect(100 + SUSPICION - 1) && !account.is_suspect(100 + SUSPICION));
+        assert_eq!(table.account(source("192.0.2.2")), Account { spent_until: 105, suspect_until: 0 });
+        assert_eq!(table.account(source("192.0.2.3")), Account::default());
         table.charge(source("192.0.2.1"), 7, false, 101);
-        assert_eq!(table.standing(source("192.0.2.1")).spent_until, 112);
-        assert!(table.standing(source("192.0.2.1")).is_suspect(102));
+        assert_eq!(table.account(source("192.0.2.1")).spent_until, 112);
+        assert!(table.account(source("192.0.2.1")).is_suspect(102));
     }
 
     #[test]
@@ -179,8 +179,8 @@ mod tests {
         assert!(table.sets.iter().all(|set| set.len() <= PLACES));
         let held: usize = table.sets.iter().map(Vec::len).sum();
         assert_eq!(held, SETS * PLACES);
-        assert!(table.standing(Source::Ipv6(49_999)).is_suspect(50_000));
-        assert_eq!(table.standing(Source::Ipv6(0)), Standing::default());
+        assert!(table.account(Source::Ipv6(49_999)).is_suspect(50_000));
+        assert_eq!(table.account(Source::Ipv6(0)), Account::default());
         assert!(std::mem::size_of::<Entry>() <= 24);
     }
 }

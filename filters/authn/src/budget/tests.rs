@@ -84,7 +84,7 @@ fn a_genuine_token_that_is_refused_is_charged_and_makes_no_suspect() {
         taken
     };
     assert_eq!((0..1000).filter(|_| refused(source(1))).count(), 100);
-    assert!(!budget.sources.borrow().standing(source(1)).is_suspect(0));
+    assert!(!budget.sources.borrow().account(source(1)).is_suspect(0));
 }
 
 #[test]
@@ -99,8 +99,8 @@ fn suspects_never_touch_the_half_of_the_others_and_are_forgiven_after_a_minute()
     assert_eq!(budget.take(source(1), 1, at(0)).err(), Some(Exhausted::Source));
     assert_eq!(taken(&budget, source(200), 0, 1000), 400, "their half, less a first token of a hundred");
     assert_eq!(budget.take(source(200), 1, at(0)).err(), Some(Exhausted::Worker));
-    assert!(budget.sources.borrow().standing(source(1)).is_suspect(59_999_000_000));
-    assert!(!budget.sources.borrow().standing(source(1)).is_suspect(60_000_000_000));
+    assert!(budget.sources.borrow().account(source(1)).is_suspect(59_999_000_000));
+    assert!(!budget.sources.borrow().account(source(1)).is_suspect(60_000_000_000));
 }
 
 #[test]
@@ -144,7 +144,7 @@ mod properties {
                 since += if back { 0 } else { pause };
                 let bad = source(number % sources);
                 for _ in 0..count {
-                    let suspect = budget.sources.borrow().standing(bad).is_suspect(budget.clock.now(at(now)));
+                    let suspect = budget.sources.borrow().account(bad).is_suspect(budget.clock.now(at(now)));
                     if forged(&budget, bad, units, at(now)).is_ok() && !suspect {
                         firsts += units;
                     }

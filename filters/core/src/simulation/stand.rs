@@ -3,14 +3,15 @@ use crate::caller::identity::Identity;
 use crate::decision::compile::{Compiler, PolicySection, Stage};
 use crate::decision::environment::Environment;
 use crate::decision::exchange::Exchange;
-use crate::decision::reason::ReasonTable;
+use crate::decision::place::Section;
+use crate::decision::reason::{Outcome, ReasonTable};
 use crate::decision::stages;
-use crate::decision::verdict::{Mutations, Verdict};
+use crate::decision::verdict::{LocalReply, Mutations, Verdict};
 use crate::decision::wait::{Answer, Call, CallFailure, Wait};
 use crate::document::decode;
 use crate::document::problem::{FieldPath, Problems};
 use crate::http::header_map::HeaderMap;
-use crate::http::request::RequestView;
+use crate::http::request::{RequestView, Unreadable};
 use crate::resource::{Awaited, Fetched};
 use crate::rule::selector::{Candidates, SelectorIndex};
 use std::rc::Rc;
@@ -178,17 +179,11 @@ impl Stand {
     }
 
     /// Asks all stages of the section, in order, about `request`. Pauses pass at once; calls fail as if the cluster could not be reached.
-    ///
-    /// # Panics
-    /// Where the request could not even be read: a mistake of the test.
     pub fn play(&self, request: &SimulatedRequest, environment: &dyn Environment) -> Played {
         self.play_with(request, environment, |_| Answer::Failed(CallFailure::Unreachable))
     }
 
     /// The same, with `answer` in place of all clusters.
-    ///
-    /// # Panics
-    /// As [`Stand::play`].
     pub fn play_with(
         &self,
         request: &SimulatedRequest,
@@ -204,10 +199,6 @@ impl Stand {
     }
 
     /// The same; `wait` is called where the request waits for a resource, which is over then.
-    ///
-    /// # Panics
-    /// As [`Stand::play`].
-    #[allow(clippy::panic)]
     pub fn play_awaiting(
         &self,
         request: &SimulatedRequest,
@@ -218,7 +209,7 @@ impl Stand {
         let headers = HeaderMap::from_pairs(request.headers.iter().map(|(name, value)| (name, value)));
         let view = match RequestView::new(&headers) {
             Ok(view) => view,
-            Err(unreadable) => panic!("the test's request can't be read: {unreadable}"),
+            Err(unreadable) => return self.unreadable(unreadable),
         };
         let mut candidates = Candidates::default();
         self.selectors.find(&view, &mut candidates);
@@ -269,6 +260,24 @@ impl Stand {
             decisions,
             identity: exchange.identity().cloned(),
             notes,
+        }
+    }
+
+    /// What comes of a request that no rule may see: it is refused as the pipeline refuses it.
+    fn unreadable(&self, unreadable: Unreadable) -> Played {
+        let mut reasons = self.reasons.clone();
+        let reason = reasons.register(Section::REQUEST, Outcome::Denied, unreadable.reason());
+        let decisions = reasons.get(reason).map(ToString::to_string).into_iter().collect();
+        let reply = LocalReply::new(unreadable.status(), reason, unreadable.to_string());
+        Played {
+            verdict: Verdict::Respond(reply),
+            paused: Duration::ZERO,
+            calls: Vec::new(),
+            awaited: Vec::new(),
+            mutations: Mutations::default(),
+            decisions,
+            identity: None,
+            notes: Vec::new(),
         }
     }
 }
