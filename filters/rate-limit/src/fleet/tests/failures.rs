@@ -3,6 +3,8 @@
 use super::*;
 use crate::fleet::message::{DescriptorStatus, OK, RateLimitResponse};
 use sluice_core::decision::wait::{Answer, CallFailure};
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn failing(stand: &Stand, host: &SimulatedHost, answer: impl Fn() -> Answer) -> Played {
     stand.play_with(&acme(), host, |_| answer())

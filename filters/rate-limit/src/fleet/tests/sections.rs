@@ -1,6 +1,8 @@
 //! What is wrong with a section, and what is put right in it.
 
 use super::*;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn problems(section: Value) -> (String, String) {
     let found = Stand::despite_problems::<RateLimitSection>("rateLimit", section, Compiler::default());
