@@ -7,6 +7,7 @@ mod walk;
 mod authentication;
 mod authorization;
 mod faults;
+mod fleet;
 mod global_limit;
 mod limits;
 mod observability;
@@ -61,6 +62,7 @@ pub struct Lines {
 pub fn walk(demo: &dyn Demo) -> Result<bool> {
     let mut walk = walk::Walk::new(demo);
     policies(&mut walk)?;
+    fleet::steps(&mut walk)?;
     Ok(walk.summary())
 }
 

@@ -1,5 +1,7 @@
 //! `scope: fleet` on real Envoys: limits that envoyproxy/ratelimit counts in a Redis, both real.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sluice_integration::{
@@ -202,4 +204,65 @@ fn an_answer_that_is_none_decides_nothing() {
         let asked = garbage.last();
         assert_eq!(asked.path, "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit");
     }
+}
+
+/// Clients never stop while the service is slowed, hung, killed and started again, its Redis lost, and the document replaced.
+#[test]
+fn under_load_every_request_is_decided_whatever_becomes_of_the_service() {
+    let mut service = RateLimitService::start(CONFIGURATION).unwrap();
+    // More than all that are sent: whatever decides lets them pass.
+    let policy = policy(100_000_000, "timeout: 100ms, expectedProxies: 4");
+    let gateway = builder(&policy, service.port()).concurrency(2).ecds().start().unwrap();
+    let stop = AtomicBool::new(false);
+    let statuses = std::thread::scope(|scope| {
+        let clients: Vec<_> = [Protocol::Http1, Protocol::Http2]
+            .map(|protocol| {
+                let (gateway, stop) = (&gateway, &stop);
+                scope.spawn(move || {
+                    let client = gateway.new_client(protocol).with_limit(IN_TIME);
+                    let mut statuses = Vec::new();
+                    while !stop.load(Ordering::Relaxed) {
+                        let answers = client.send_all(&vec![Request::get("/limited/a"); 20]);
+                        // One that hangs would end by the client's own limit, as an error.
+                        statuses.extend(answers.into_iter().map(|answer| answer.unwrap().status));
+                    }
+                    statuses
+                })
+            })
+            .into_iter()
+            .collect();
+        let mut disturb = || -> sluice_integration::Result<()> {
+            let more = |reason: &'static str| {
+                let before = reasons(&gateway, reason);
+                wait_until(reason, IN_TIME, || reasons(&gateway, reason) > before)
+            };
+            for _ in 0..2 {
+                service.service().freeze();
+                more("service_timed_out")?;
+                assert!(gateway.reload(&policy)?);
+                service.service().thaw();
+                service.kill();
+                more("service_not_tried")?;
+                service.restart()?;
+                service.redis().freeze();
+                more("service_timed_out")?;
+                service.redis().thaw();
+                service.kill_redis();
+                service.restart_redis()?;
+            }
+            Ok(())
+        };
+        let disturbed = disturb();
+        stop.store(true, Ordering::Relaxed);
+        let statuses: Vec<u16> = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
+        disturbed.unwrap();
+        statuses
+    });
+    assert!(!statuses.is_empty());
+    assert_eq!(count(&statuses, 200), statuses.len(), "{:?}", statuses.iter().collect::<BTreeSet<_>>());
+    wait_until("no request is left", IN_TIME, || {
+        gateway.envoy().stat("http.gateway.downstream_rq_active").is_ok_and(|active| active == 0)
+    })
+    .unwrap();
+    assert_eq!(gateway.envoy().stat("wasm.sluice.vm_reload").unwrap(), 0);
 }

@@ -81,8 +81,11 @@ impl FromStr for Rate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("{text:?} is not a rate: write `100/s`, `6000/min`, `1000/h` or `1000000/day`");
+        let wrong = || {
+            format!(
+                "{text:?} is not a rate: write `100/s`, `6000/min`, `1000/h`, `1000000/day` or `1000000/month`"
+            )
+        };
         let (count, unit) = number_and_unit(text).ok_or_else(wrong)?;
         let unit = unit.strip_prefix('/').ok_or_else(wrong)?;
         let period = Period::ALL
