@@ -196,4 +196,39 @@ mod tests {
         let failure = CallFailure::GrpcStatus(2);
         assert_eq!(read(&Answer::Failed(failure), 1), Err(Failed::Call(failure)));
     }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    mod properties {
+        use super::*;
+        use proptest::prelude::*;
+
+        fn statuses() -> impl Strategy<Value = Vec<DescriptorStatus>> {
+            let status = (-1..4_i32, any::<bool>(), any::<Option<(i64, i32)>>())
+                .prop_map(|(code, limited, reset)| status(code, limited, reset));
+            prop::collection::vec(status, 0..4)
+        }
+
+        proptest! {
+            #[test]
+            fn whatever_a_service_sends_is_an_answer_or_a_failure(bytes in prop::collection::vec(any::<u8>(), 0..200), count in 1..4_usize) {
+                if let Ok(told) = read(&Answer::Grpc(bytes), count) {
+                    prop_assert_eq!(told.len(), count);
+                }
+            }
+
+            #[test]
+            fn nobody_is_refused_or_let_pass_but_by_a_limit(overall in -1..4_i32, statuses in statuses(), count in 1..4_usize) {
+                let Ok(told) = read(&answer(overall, &statuses), count) else { return Ok(()) };
+                for (told, status) in told.iter().zip(&statuses) {
+                    if let Ok(told) = told {
+                        prop_assert!(status.current_limit.is_some());
+                        prop_assert_eq!(told.over, overall == OVER_LIMIT && status.code == OVER_LIMIT);
+                        prop_assert!((1..=(LONGEST_RESET as u64 + 1) * SECOND).contains(&told.reset));
+                    }
+                }
+                let refuses = told.iter().any(|told| told.is_ok_and(|told| told.over));
+                prop_assert_eq!(refuses, overall == OVER_LIMIT);
+            }
+        }
+    }
 }
