@@ -44,10 +44,17 @@ pub enum Protocol {
 struct Cluster {
     in_flight: u32,
     failures: u32,
-    /// While the circuit is open: until when.
-    open_until: Option<u64>,
+    /// While the circuit is open: since when and until when.
+    open: Option<Break>,
     /// How long it is open the next time.
     next_break: u64,
+}
+
+/// A time in which no call is made.
+#[derive(Clone, Copy, Debug)]
+struct Break {
+    since: u64,
+    until: u64,
 }
 
 #[derive(Debug)]
@@ -103,7 +110,7 @@ impl Callouts {
             Call::Grpc(call) => calls::grpc_call(call).map(|token| (Protocol::Grpc, token)),
         });
         let Ok((protocol, token)) = begun else {
-            cluster.failed(now);
+            cluster.failed(now, now);
             return Err(CallFailure::Refused);
         };
         cluster.in_flight = cluster.in_flight.saturating_add(1);
@@ -135,7 +142,7 @@ impl Callouts {
                 Answer::Failed(CallFailure::GrpcStatus(_)) | Answer::Http(_) | Answer::Grpc(_) => {
                     cluster.succeeded();
                 }
-                Answer::Failed(_) => cluster.failed(now),
+                Answer::Failed(_) => cluster.failed(started, now),
             }
         }
         let counters = [
@@ -189,24 +196,25 @@ impl Cluster {
         if self.in_flight >= MOST_IN_FLIGHT {
             return false;
         }
-        match self.open_until {
-            None => true,
-            Some(until) if now >= until && self.in_flight == 0 => true,
-            Some(_) => false,
-        }
+        self.open.is_none_or(|open| now >= open.until && self.in_flight == 0)
     }
 
     fn succeeded(&mut self) {
         self.failures = 0;
-        self.open_until = None;
+        self.open = None;
         self.next_break = FIRST_BREAK;
     }
 
-    fn failed(&mut self, now: u64) {
+    /// A call that began at `started` has failed. One that was under way already when the circuit opened says nothing new: else a hundred
+    /// that fail together would make a short trouble a long one.
+    fn failed(&mut self, started: u64, now: u64) {
+        if self.open.is_some_and(|open| started <= open.since) {
+            return;
+        }
         self.failures = self.failures.saturating_add(1);
         if self.failures >= FAILURES {
             let length = self.next_break.clamp(FIRST_BREAK, LONGEST_BREAK);
-            self.open_until = Some(now.saturating_add(length));
+            self.open = Some(Break { since: now, until: now.saturating_add(length) });
             self.next_break = length.saturating_mul(2).min(LONGEST_BREAK);
         }
     }
@@ -268,6 +276,22 @@ mod tests {
         let token = start(&mut callouts, again + 2 * FIRST_BREAK).unwrap();
         callouts.end(Protocol::Grpc, token, Answer::Grpc(Vec::new()), again + 2 * FIRST_BREAK).unwrap();
         assert!(start(&mut callouts, again + 2 * FIRST_BREAK).is_ok());
+    }
+
+    #[test]
+    fn calls_that_fail_together_open_a_circuit_once() {
+        stand_in::install(StandIn::default());
+        let mut callouts = Callouts::default();
+        let tokens: Vec<u32> = (0..100).map(|_| start(&mut callouts, 0).unwrap()).collect();
+        for (position, token) in (0..).zip(tokens) {
+            // The fifth opens it, at 104.
+            callouts.end(Protocol::Grpc, token, failed(), 100 + position).unwrap();
+        }
+        assert_eq!(start(&mut callouts, 104 + FIRST_BREAK - 1), Err(CallFailure::NotTried));
+        let token = start(&mut callouts, 104 + FIRST_BREAK).unwrap();
+        callouts.end(Protocol::Grpc, token, failed(), 200 + FIRST_BREAK).unwrap();
+        assert_eq!(start(&mut callouts, 199 + 3 * FIRST_BREAK), Err(CallFailure::NotTried), "twice as long");
+        assert!(start(&mut callouts, 200 + 3 * FIRST_BREAK).is_ok());
     }
 
     #[test]
