@@ -33,6 +33,14 @@ pub const fn is_token(byte: u8) -> bool {
         )
 }
 
+/// The most bytes that a name may have.
+pub const LONGEST_NAME: usize = 256;
+
+/// What a server takes a byte of a name for that hands headers on as variables (see [`HeaderName::is_spelt`]).
+pub const fn folded(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'_' }
+}
+
 /// Names that say where a message ends or where it goes.
 const FRAMING: [&str; 9] = [
     "connection",
@@ -57,7 +65,7 @@ impl HeaderName {
                 "{text:?} is a pseudo-header, which is no header here: ask `hosts`, `paths` and `methods` instead"
             ));
         }
-        if text.is_empty() || text.len() > 256 || !text.bytes().all(is_token) {
+        if text.is_empty() || text.len() > LONGEST_NAME || !text.bytes().all(is_token) {
             return Err(format!(
                 "{text:?} is not a header name: letters, digits and `-`, as RFC 9110 has it"
             ));
@@ -90,9 +98,8 @@ impl HeaderName {
     /// Whether a header that came has this name to a server that takes all bytes but letters and digits for the same, and letters
     /// without their case: servers that hand headers on as variables (CGI, RFC 3875 §4.1.18) take `x_user` and `x.user` for `x-user`.
     pub fn is_spelt(&self, came: &[u8]) -> bool {
-        let plain = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'_' };
         let own = self.as_str().as_bytes();
-        own.len() == came.len() && own.iter().zip(came).all(|(own, came)| plain(*own) == plain(*came))
+        own.len() == came.len() && own.iter().zip(came).all(|(own, came)| folded(*own) == folded(*came))
     }
 }
 

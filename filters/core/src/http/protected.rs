@@ -1,6 +1,8 @@
 //! Names of headers that a client must not be able to write under another spelling.
 
-use crate::http::header::HeaderName;
+use crate::http::bytes;
+use crate::http::header::{HeaderName, LONGEST_NAME, folded};
+use std::collections::BTreeMap;
 
 /// Header names that mean something to the document: the caller's identity, a choice of route, a credential, what a rule asks for.
 ///
@@ -10,6 +12,8 @@ use crate::http::header::HeaderName;
 #[derive(Clone, Debug, Default)]
 pub struct ProtectedNames {
     names: Vec<HeaderName>,
+    /// The same by their folded form, in which different names may be one: what a request costs must not grow with their number.
+    spellings: BTreeMap<Box<[u8]>, Vec<HeaderName>>,
     /// A bit for each length that a name has, to pass over most headers at a glance; names of 63 bytes and more share one.
     lengths: u64,
 }
@@ -28,8 +32,11 @@ pub enum Spelling {
 impl ProtectedNames {
     /// Protects `name` as well.
     pub fn protect(&mut self, name: HeaderName) {
-        if !self.names.contains(&name) {
-            self.lengths |= length_bit(name.as_str().len());
+        let bytes = name.as_str().as_bytes();
+        self.lengths |= length_bit(bytes.len());
+        let same = self.spellings.entry(bytes.iter().map(|byte| folded(*byte)).collect()).or_default();
+        if !same.contains(&name) {
+            same.push(name.clone());
             self.names.push(name);
         }
     }
@@ -39,14 +46,13 @@ impl ProtectedNames {
         if self.lengths & length_bit(came.len()) == 0 {
             return None;
         }
-        let mut spelling = None;
-        for own in self.names.iter().filter(|own| own.is_spelt(came)) {
-            if own.as_str().as_bytes() == came {
-                return Some(Spelling::Exact);
-            }
-            spelling = Some(Spelling::Folded);
-        }
-        spelling
+        let mut buffer = [0; LONGEST_NAME];
+        // A longer one is nobody's name.
+        let key = buffer.get_mut(..came.len())?;
+        key.iter_mut().zip(came).for_each(|(key, came)| *key = folded(*came));
+        let same = self.spellings.get(&*key)?;
+        let exact = same.iter().any(|own| bytes::equal(own.as_str().as_bytes(), came));
+        Some(if exact { Spelling::Exact } else { Spelling::Folded })
     }
 
     /// Whether the name of a header that came spells a protected one in any way.
@@ -112,9 +118,34 @@ mod tests {
     }
 
     #[test]
+    fn it_finds_what_comparing_with_each_name_finds() {
+        let bytes = [b'a', b'b', b'-', b'_', b'.', b'A', b'1', 0xFF];
+        // All names of three of these bytes, of which those that may be names are protected: one in two, so that spellings stand alone too.
+        let all: Vec<Vec<u8>> = bytes
+            .iter()
+            .flat_map(|first| bytes.iter().flat_map(|second| bytes.map(|third| vec![*first, *second, third])))
+            .collect();
+        let own: Vec<HeaderName> =
+            all.iter().step_by(2).filter_map(|name| HeaderName::from_bytes(name)).collect();
+        let protected: ProtectedNames = own.iter().chain(&own).cloned().collect();
+        assert!(protected.iter().eq(&own), "each once, in their order");
+        for came in &all {
+            let expected = if own.iter().any(|own| own.as_str().as_bytes() == came.as_slice()) {
+                Some(Spelling::Exact)
+            } else {
+                own.iter().any(|own| own.is_spelt(came)).then_some(Spelling::Folded)
+            };
+            assert_eq!(protected.spelling(came), expected, "{came:?}");
+        }
+    }
+
+    #[test]
     fn names_longer_than_the_lengths_that_are_told_apart_are_found_too() {
         let long = "x-".to_owned() + &"a".repeat(90);
         assert!(names(&[&long]).has(long.replace('-', ".").as_bytes()));
         assert!(!names(&[&long]).has("b".repeat(70).as_bytes()));
+        let longest = "a".repeat(LONGEST_NAME);
+        assert_eq!(names(&[&longest]).spelling(longest.as_bytes()), Some(Spelling::Exact));
+        assert!(!names(&[&longest]).has("a".repeat(LONGEST_NAME + 1).as_bytes()));
     }
 }
