@@ -35,14 +35,19 @@ pub fn run(
             continue;
         }
         // What a stage asks for counts only once it has decided. Only one that may wait pays for that.
-        let before = stage.waits().then(|| (mutations.clone(), exchange.progress()));
+        let progress = stage.waits().then(|| {
+            mutations.begin();
+            exchange.progress()
+        });
         exchange.rewind();
         let verdict = stage.decide(exchange, mutations);
-        if let (Verdict::Wait(_), Some((kept, progress))) = (&verdict, before) {
-            *mutations = kept;
-            exchange.go_back_to(progress);
-        } else {
-            debug_assert!(!matches!(verdict, Verdict::Wait(_)), "a stage that waits says so: Stage::waits");
+        match (&verdict, progress) {
+            (Verdict::Wait(_), Some(progress)) => {
+                mutations.take_back();
+                exchange.go_back_to(progress);
+            }
+            (Verdict::Wait(_), None) => debug_assert!(false, "a stage that waits says so: Stage::waits"),
+            _ => mutations.keep(),
         }
         observer.decided(stage.as_ref(), &verdict, exchange);
         match verdict {

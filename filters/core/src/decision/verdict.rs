@@ -69,6 +69,24 @@ pub struct Mutations {
     request: Vec<(HeaderName, Option<HeaderValue>)>,
     response: Vec<(HeaderName, HeaderValue)>,
     clear_route_cache: bool,
+    /// Since when changes can be taken back, if a stage is being asked that may wait.
+    begun: Option<Begun>,
+}
+
+/// What was there before a stage was asked: to take its changes back without a copy of all others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Begun {
+    request: usize,
+    response: usize,
+    clear_route_cache: bool,
+    replaced: Vec<Replaced>,
+}
+
+/// A header, by its position, that had another value before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Replaced {
+    Request(usize, Option<HeaderValue>),
+    Response(usize, HeaderValue),
 }
 
 impl Mutations {
@@ -84,8 +102,13 @@ impl Mutations {
 
     /// The response, if it comes from the service, shall have this header besides its own.
     pub fn set_response_header(&mut self, name: HeaderName, value: HeaderValue) {
-        match self.response.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, old)) => *old = value,
+        match self.response.iter_mut().enumerate().find(|(_, (known, _))| *known == name) {
+            Some((at, (_, old))) => {
+                let old = std::mem::replace(old, value);
+                if let Some(begun) = &mut self.begun {
+                    begun.replaced.push(Replaced::Response(at, old));
+                }
+            }
             None => self.response.push((name, value)),
         }
     }
@@ -118,15 +141,112 @@ impl Mutations {
         Self { request: self.request, ..Self::default() }
     }
 
+    /// What comes from here on can be taken back, until it is kept.
+    pub(crate) fn begin(&mut self) {
+        self.begun = Some(Begun {
+            request: self.request.len(),
+            response: self.response.len(),
+            clear_route_cache: self.clear_route_cache,
+            replaced: Vec::new(),
+        });
+    }
+
+    /// Keeps what came since [`Mutations::begin`].
+    pub(crate) fn keep(&mut self) {
+        self.begun = None;
+    }
+
+    /// Takes back what came since [`Mutations::begin`].
+    pub(crate) fn take_back(&mut self) {
+        let Some(begun) = self.begun.take() else { return };
+        self.request.truncate(begun.request);
+        self.response.truncate(begun.response);
+        self.clear_route_cache = begun.clear_route_cache;
+        // The last first: of a name that was replaced twice the first value is the one from before.
+        for replaced in begun.replaced.into_iter().rev() {
+            match replaced {
+                Replaced::Request(at, value) => {
+                    if let Some((_, now)) = self.request.get_mut(at) {
+                        *now = value;
+                    }
+                }
+                Replaced::Response(at, value) => {
+                    if let Some((_, now)) = self.response.get_mut(at) {
+                        *now = value;
+                    }
+                }
+            }
+        }
+    }
+
     /// Whether Envoy shall choose the route anew.
     pub fn clears_route_cache(&self) -> bool {
         self.clear_route_cache
     }
 
     fn put(&mut self, name: HeaderName, value: Option<HeaderValue>) {
-        match self.request.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, old)) => *old = value,
+        match self.request.iter_mut().enumerate().find(|(_, (known, _))| *known == name) {
+            Some((at, (_, old))) => {
+                let old = std::mem::replace(old, value);
+                if let Some(begun) = &mut self.begun {
+                    begun.replaced.push(Replaced::Request(at, old));
+                }
+            }
             None => self.request.push((name, value)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(target_arch = "wasm32")]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn what_a_stage_asked_for_is_taken_back_or_kept_whole() {
+        let name = HeaderName::from_static;
+        let value = HeaderValue::from_static;
+        let mut mutations = Mutations::default();
+        mutations.set_request_header(name("x-user"), value("alice"));
+        mutations.remove_request_header(name("x-old"));
+        mutations.set_response_header(name("ratelimit"), value("first"));
+        let before = mutations.clone();
+        let ask = |mutations: &mut Mutations| {
+            mutations.begin();
+            assert_eq!(
+                mutations,
+                &Mutations { begun: mutations.begun.clone(), ..before.clone() },
+                "a stage sees what came before"
+            );
+            mutations.set_request_header(name("x-user"), value("bob"));
+            mutations.remove_request_header(name("x-user"));
+            mutations.set_request_header(name("x-old"), value("back"));
+            mutations.set_request_header(name("x-new"), value("one"));
+            mutations.set_request_header(name("x-new"), value("two"));
+            mutations.set_response_header(name("ratelimit"), value("first, second"));
+            mutations.set_response_header(name("etag"), value("1"));
+            mutations.set_response_header(name("etag"), value("2"));
+            mutations.clear_route_cache();
+        };
+
+        ask(&mut mutations);
+        mutations.take_back();
+        assert_eq!(mutations, before);
+
+        ask(&mut mutations);
+        mutations.keep();
+        let kept = mutations.clone();
+        mutations.take_back();
+        assert_eq!(mutations, kept, "nothing is left to be taken back");
+        assert_eq!(
+            mutations.request_headers(),
+            [
+                (name("x-user"), None),
+                (name("x-old"), Some(value("back"))),
+                (name("x-new"), Some(value("two")))
+            ]
+        );
+        assert!(mutations.clears_route_cache());
     }
 }
