@@ -70,7 +70,7 @@ impl FollowUps {
 
     /// Headers that the response is to have, where nobody wants to look at it before.
     pub fn take_headers(&mut self) -> Vec<(HeaderName, HeaderValue)> {
-        self.phases = self.phases.only(Phase::End);
+        self.phases = self.phases.without(Phase::Response);
         std::mem::take(&mut self.headers)
     }
 
@@ -145,7 +145,8 @@ impl Pipeline {
             .told_of(Phase::Response)
             .rev()
             .for_each(|follow_up| follow_up.on_response(&mut response, &mut aftermath));
-        follow_ups.phases = follow_ups.phases.only(Phase::End);
+        // The rest of the body may still be under way.
+        follow_ups.phases = follow_ups.phases.without(Phase::Response);
         Followed { edits: response.into_edits(), ..Followed::from(aftermath) }
     }
 

@@ -153,6 +153,12 @@ impl Phases {
         Self(self.0 & phase.bit())
     }
 
+    /// Those that are left once `phase` is over.
+    #[must_use]
+    pub const fn without(self, phase: Phase) -> Self {
+        Self(self.0 & !phase.bit())
+    }
+
     /// These and those.
     #[must_use]
     pub const fn and(self, others: Self) -> Self {
