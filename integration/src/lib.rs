@@ -17,6 +17,7 @@
 //! * [`Request`], [`Answer`], [`Client`]: HTTP/1.1 and HTTP/2, blocking (`send`) or not (`send_async`).
 //! * [`raw`]: bytes on a TCP connection, for what no well-behaved client sends.
 //! * [`Upstream`]: a server that records requests and echoes them as JSON, or answers as told.
+//! * [`Streamed`], [`Sink`]: a request whose body is sent part by part, and a server that counts what comes of bodies.
 //! * [`Envoy`]: a running Envoy: admin interface, statistics, logs, memory and processor time; from any bootstrap file.
 //! * [`RateLimitService`]: envoyproxy/ratelimit with a Redis.
 //! * [`Mesh`]: the whole demo (edge, two sidecars, two services) on free ports or on the documented ones.
@@ -46,6 +47,8 @@ mod paths;
 mod process;
 mod rate_limit_service;
 mod runtime;
+mod sink;
+mod streamed;
 mod upstream;
 mod wait;
 mod wasm_filter;
@@ -58,6 +61,8 @@ pub use mesh::{Mesh, MeshBuilder, Ports, Proxy};
 pub use paths::{envoy_binary, module, repository_root};
 pub use process::{Process, Usage};
 pub use rate_limit_service::RateLimitService;
+pub use sink::{Answers, Poured, Sink};
+pub use streamed::Streamed;
 pub use upstream::{Received, Reply, Upstream};
 pub use wait::{wait_until, wait_until_some};
 pub use wasm_filter::{discovered_filter, discovery_response, static_filter};
