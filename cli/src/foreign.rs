@@ -93,6 +93,19 @@ const TABLE: &[Foreign] = &[
         instead: "retries are a route's, in Envoy's own configuration (`retry_policy`; Istio: `retries` of a VirtualService)",
     },
     Foreign {
+        names: &[
+            "maxRequestBytes",
+            "maxRequestBodySize",
+            "maxBodySize",
+            "clientMaxBodySize",
+            "bodyLimit",
+            "requestSizeLimiting",
+            "allowedPayloadSize",
+        ],
+        within: &[],
+        instead: "how large a body may be is `guard: { limits: { body: 1MiB } }`",
+    },
+    Foreign {
         names: &["timeout", "timeouts", "connectTimeout", "requestTimeout"],
         within: &[],
         instead: "timeouts are a route's, in Envoy's own configuration (`timeout`; Istio: `timeout` of a VirtualService)",

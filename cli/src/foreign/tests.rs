@@ -43,6 +43,7 @@ fn names_of_other_gateways_are_told_what_there_is_instead() {
         ("corsPolicy: {}", "corsPolicy", "Envoy's `cors` filter"),
         ("oauth2: {}", "oauth2", "no login"),
         ("ipAllow: []", "ipAllow", "`match: { client: { cidrs: "),
+        ("client_max_body_size: 1m", "client_max_body_size", "`guard: { limits: { body: 1MiB } }`"),
         ("retries: 3", "retries", "retry_policy"),
         ("timeout: 3s", "timeout", "timeouts are a route's"),
         ("rate_limits: []", "rate_limits", "`rateLimit: { rules: "),

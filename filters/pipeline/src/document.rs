@@ -100,6 +100,8 @@ macro_rules! sections {
 // A section: the cargo feature that has it, its field here, its field in the document, its type. All else follows from what the type says of
 // itself (`PolicySection`).
 sections! {
+    /// What a request may be like at all: its size, its method, the kind of its content.
+    "guard" guard "guard": sluice_guard::GuardSection;
     /// Authentication: who is calling, with proof.
     "auth" authn "authn": sluice_authn::AuthnSection;
     /// Authorization: who may do what.

@@ -1,5 +1,6 @@
 use super::*;
 use serde_json::{Value, json};
+use sluice_core::decision::follow_up::{BodyPart, Phase};
 use sluice_core::decision::place::Place;
 use sluice_core::http::header_map::HeaderMap;
 use sluice_core::simulation::SimulatedHost;
@@ -203,7 +204,7 @@ fn a_when_that_nobody_meets_is_an_error_in_every_section() {
             json!({ "name": "a", "within": "1s", "parts": { "a": { "cluster": "a", "path": "/a" } }, "when": when }),
         ),
     ];
-    let without_when = ["authn", "telemetry"];
+    let without_when = ["guard", "authn", "telemetry"];
     let tried: Vec<&str> = rules.iter().map(|(section, _)| *section).collect();
     for section in SECTIONS {
         assert!(
@@ -519,5 +520,30 @@ fn each_section_is_the_field_that_it_says() {
     for section in SECTIONS {
         let error = compile(&json!({ "version": 1, *section: 7 })).err().unwrap_or_default();
         assert!(error.starts_with(&format!("{section}: ")), "{section}: {error}");
+    }
+}
+
+/// A service may answer while it still reads, as gRPC services do.
+#[test]
+fn a_body_is_judged_to_its_end_also_once_the_response_has_begun() {
+    for others in [json!(null), json!({ "rules": [{ "name": "all", "limit": "9/s" }] })] {
+        let mut document = json!({ "version": 1, "guard": { "limits": { "body": "10B" } } });
+        if !others.is_null() {
+            document["rateLimit"] = others;
+        }
+        let pipeline = pipeline(document.clone());
+        let environment = SimulatedHost::default();
+        let mut decided = pipeline.decide(&request("/", &[("upgrade", "a")]), &environment);
+        let part = |size, last| BodyPart { size, last };
+        let body = |follow_ups: &mut FollowUps, part| {
+            pipeline.on_request_body(follow_ups, part, &environment).reply.map(|reply| reply.status)
+        };
+        assert_eq!(body(&mut decided.follow_ups, part(10, false)), None);
+        pipeline.on_response(&mut decided.follow_ups, 200, &HeaderMap::default(), &environment);
+        assert!(
+            !decided.follow_ups.wait_for(Phase::Response) && decided.follow_ups.wait_for(Phase::RequestBody)
+        );
+        assert_eq!(body(&mut decided.follow_ups, part(1, true)), Some(413), "{document}");
+        assert!(!decided.follow_ups.wait_for_any(), "what is answered is over");
     }
 }

@@ -15,6 +15,7 @@ mod path_pattern;
 mod path_tree;
 mod value;
 
+pub use checks::never_arrives;
 pub use config::{ClientMatch, Match};
 pub(crate) use inclusion::MatchClause;
 pub use index::{Candidates, SelectorBuilder, SelectorId, SelectorIndex};

@@ -3,8 +3,9 @@ use crate::caller::identity::Identity;
 use crate::decision::compile::{Compiler, PolicySection, Stage};
 use crate::decision::environment::Environment;
 use crate::decision::exchange::Exchange;
+use crate::decision::follow_up::FollowUp;
 use crate::decision::place::Section;
-use crate::decision::reason::{Outcome, ReasonTable};
+use crate::decision::reason::{Outcome, ReasonId, ReasonTable};
 use crate::decision::stages;
 use crate::decision::verdict::{LocalReply, Mutations, Verdict};
 use crate::decision::wait::{Answer, Call, CallFailure, Wait};
@@ -88,6 +89,8 @@ pub struct Played {
     pub identity: Option<Rc<Identity>>,
     /// What `sluice explain` would tell.
     pub notes: Vec<String>,
+    /// What is to happen later, in the order of the stages.
+    pub follow_ups: Vec<Box<dyn FollowUp>>,
 }
 
 impl Played {
@@ -166,6 +169,11 @@ impl Stand {
             address: AddressConfig::default(),
         };
         Ok((stand, compiler.problems))
+    }
+
+    /// A decision's name: `section.text`.
+    pub fn reason(&self, id: ReasonId) -> String {
+        self.reasons.get(id).map(ToString::to_string).unwrap_or_default()
     }
 
     /// A worker begins to use the section.
@@ -250,7 +258,7 @@ impl Stand {
         let decisions = exchange.take_decisions();
         let decisions =
             decisions.iter().filter_map(|id| self.reasons.get(*id)).map(ToString::to_string).collect();
-        let notes = exchange.take_notes();
+        let (notes, follow_ups) = (exchange.take_notes(), exchange.take_follow_ups());
         Played {
             verdict,
             paused,
@@ -260,6 +268,7 @@ impl Stand {
             decisions,
             identity: exchange.identity().cloned(),
             notes,
+            follow_ups,
         }
     }
 
@@ -278,6 +287,7 @@ impl Stand {
             decisions,
             identity: None,
             notes: Vec::new(),
+            follow_ups: Vec::new(),
         }
     }
 }

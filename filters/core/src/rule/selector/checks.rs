@@ -16,6 +16,11 @@ const ABSENT: [(&str, &str); 4] = [
 /// Headers that reach a filter with one value alone.
 const RARE: [(&str, &str); 2] = [("connection", "upgrade"), ("te", "trailers")];
 
+/// Why no request that reaches a filter has the header `name`; `None` where one may have it.
+pub fn never_arrives(name: &HeaderName) -> Option<&'static str> {
+    ABSENT.iter().find(|(known, _)| *known == name.as_str()).map(|(_, why)| *why)
+}
+
 impl SelectorBuilder {
     /// Looks at the values of headers, query parameters and cookies of a `match` at `path`.
     pub(super) fn check_values(&self, wanted: &Match, path: &FieldPath, problems: &mut Problems) {
@@ -62,13 +67,11 @@ impl SelectorBuilder {
         path: &FieldPath,
         problems: &mut Problems,
     ) {
-        let said = |list: &[(&'static str, &'static str)]| {
-            list.iter().find(|(known, _)| *known == name.as_str()).map(|(_, text)| *text)
-        };
-        if let Some(why) = said(&ABSENT) {
+        let rare = RARE.iter().find(|(known, _)| *known == name.as_str()).map(|(_, only)| *only);
+        if let Some(why) = never_arrives(name) {
             let does = if value.is_absence() { "always holds" } else { "never matches" };
             problems.report(path, format!("{does}: `{name}` never reaches a filter; {why}"));
-        } else if let Some(only) = said(&RARE).filter(|only| {
+        } else if let Some(only) = rare.filter(|only| {
             let meant = |text: &str| text.to_ascii_lowercase().contains(only);
             value.texts().next().is_some() && !value.texts().any(|(_, text)| meant(text))
         }) {
