@@ -108,6 +108,8 @@ sections! {
     "auth" authz "authz": sluice_authz::AuthzSection;
     /// Rate limits.
     "rate-limit" rate_limit "rateLimit": sluice_rate_limit::RateLimitSection;
+    /// The life of an API's versions, and which web pages may call it.
+    "api" api "api": sluice_api::ApiSection;
     /// Routing to clusters and subsets.
     "routing" routing "routing": sluice_routing::RoutingSection;
     /// Fault injection.

@@ -204,7 +204,7 @@ fn a_when_that_nobody_meets_is_an_error_in_every_section() {
             json!({ "name": "a", "within": "1s", "parts": { "a": { "cluster": "a", "path": "/a" } }, "when": when }),
         ),
     ];
-    let without_when = ["guard", "authn", "telemetry"];
+    let without_when = ["guard", "authn", "api", "telemetry"];
     let tried: Vec<&str> = rules.iter().map(|(section, _)| *section).collect();
     for section in SECTIONS {
         assert!(

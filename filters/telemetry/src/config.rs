@@ -215,6 +215,7 @@ fn known_values(attribute: &Attribute, compiler: &Compiler) -> Option<Vec<String
     let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
     match attribute {
         Attribute::Method => Some(methods.map(str::to_owned).to_vec()),
+        Attribute::ApiVersion => Some(compiler.api_versions.iter().map(ToString::to_string).collect()),
         Attribute::Provider => Some(compiler.providers().map(ToString::to_string).collect()),
         Attribute::Consumer => Some(listed_consumers(compiler)),
         _ => None,

@@ -135,6 +135,8 @@ pub struct Compiler {
     pub shared_seed: u64,
     /// Whether a peer whose certificate has several URIs is refused before any rule (`client.peerIdentityHeader`).
     pub refuses_several_peer_identities: bool,
+    /// The names of `api.versions`.
+    pub api_versions: Vec<Name>,
     /// What the document needs of a module: the phases that it is to be told of, each with the field that asks for it.
     pub needs: Vec<(Phase, FieldPath)>,
     /// Who knows the environment variables that a document refers to.
@@ -168,6 +170,7 @@ impl Compiler {
             shared_seed,
             refuses_several_peer_identities: false,
             needs: Vec::new(),
+            api_versions: Vec::new(),
             variables: variable::of_this_process,
             resources: Vec::new(),
         }
@@ -206,6 +209,10 @@ impl Compiler {
         path: &FieldPath,
         values: impl IntoIterator<Item = (FieldPath, &'v str)>,
     ) {
+        if *attribute == Attribute::ApiVersion && self.offers.is_some() {
+            self.check_versions(path, values);
+            return;
+        }
         let Some(offers) = self.offers.as_ref().filter(|_| attribute.asks_identity()) else { return };
         let may_be = |offer: &Offer, value: Option<&str>| {
             let may = |possible: &Possible| match value {
@@ -235,6 +242,23 @@ impl Compiler {
         for (path, value) in values {
             if !offers.iter().any(|offer| may_be(offer, Some(value))) {
                 self.problems.warn(&path, format!("`{attribute}` is never `{value}`: no caller has that"));
+            }
+        }
+    }
+
+    fn check_versions<'v>(
+        &mut self,
+        path: &FieldPath,
+        values: impl IntoIterator<Item = (FieldPath, &'v str)>,
+    ) {
+        if self.api_versions.is_empty() {
+            self.problems.report(path, "`api.version` never has a value: the document has no `api.versions`");
+            return;
+        }
+        for (path, value) in values {
+            if !self.api_versions.iter().any(|version| version.as_str() == value) {
+                self.problems
+                    .warn(&path, format!("`api.version` is never `{value}`: no version has that name"));
             }
         }
     }

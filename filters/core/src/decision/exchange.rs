@@ -33,6 +33,7 @@ pub struct Exchange<'a> {
     /// What the stage that waits had decided until then.
     provisional: Vec<ReasonId>,
     follow_ups: Vec<Box<dyn FollowUp>>,
+    api_version: Option<Rc<str>>,
 }
 
 /// What is known of a request that waits, without what is borrowed: see [`Exchange::suspend`].
@@ -46,6 +47,7 @@ pub struct Facts {
     known: Known,
     provisional: Vec<ReasonId>,
     follow_ups: Vec<Box<dyn FollowUp>>,
+    api_version: Option<Rc<str>>,
 }
 
 impl<'a> Exchange<'a> {
@@ -72,6 +74,7 @@ impl<'a> Exchange<'a> {
             known: Known::default(),
             provisional: Vec::new(),
             follow_ups: Vec::new(),
+            api_version: None,
         }
     }
 
@@ -87,9 +90,20 @@ impl<'a> Exchange<'a> {
             known,
             provisional,
             follow_ups,
+            api_version,
             ..
         } = self;
-        Facts { client_address, peer_identity, identity, decisions, notes, known, provisional, follow_ups }
+        Facts {
+            client_address,
+            peer_identity,
+            identity,
+            decisions,
+            notes,
+            known,
+            provisional,
+            follow_ups,
+            api_version,
+        }
     }
 
     /// Goes on with what is known.
@@ -104,6 +118,7 @@ impl<'a> Exchange<'a> {
             known,
             provisional,
             follow_ups,
+            api_version,
         } = facts;
         Self {
             client_address,
@@ -114,6 +129,7 @@ impl<'a> Exchange<'a> {
             known,
             provisional,
             follow_ups,
+            api_version,
             ..self
         }
     }
@@ -200,6 +216,16 @@ impl<'a> Exchange<'a> {
     /// Authentication has proven who is calling.
     pub fn set_identity(&mut self, identity: Rc<Identity>) {
         self.identity = Some(identity);
+    }
+
+    /// The version of the API that is called (`api.version`), where the document tells versions apart.
+    pub fn api_version(&self) -> Option<&str> {
+        self.api_version.as_deref()
+    }
+
+    /// It has been found out which version of the API is called.
+    pub fn set_api_version(&mut self, version: Rc<str>) {
+        self.api_version = Some(version);
     }
 
     /// The answer to `call`.

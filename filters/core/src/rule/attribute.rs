@@ -35,6 +35,8 @@ pub enum Attribute {
     Query(String),
     /// `path.<name>`: where `{name}` stands in the rule's `match`.
     PathCapture(String),
+    /// `api.version`: the name of the version in `api.versions` that is called.
+    ApiVersion,
     /// `request.host`, without port.
     Host,
     /// `request.method`.
@@ -43,12 +45,13 @@ pub enum Attribute {
     Path,
 }
 
-const WHOLE: [(&str, Attribute); 8] = [
+const WHOLE: [(&str, Attribute); 9] = [
     ("client.address", Attribute::ClientAddress),
     ("peer.identity", Attribute::PeerIdentity),
     ("identity.principal", Attribute::Principal),
     ("identity.consumer", Attribute::Consumer),
     ("identity.provider", Attribute::Provider),
+    ("api.version", Attribute::ApiVersion),
     ("request.host", Attribute::Host),
     ("request.method", Attribute::Method),
     ("request.path", Attribute::Path),
@@ -109,6 +112,7 @@ impl Attribute {
             Self::Cookie(name) => cookie::values(request.headers(), name).next().map(Cow::Borrowed),
             Self::Query(name) => request.query_values(name).next(),
             Self::PathCapture(name) => exchange.path_capture(selector, name).map(text),
+            Self::ApiVersion => exchange.api_version().map(text),
             Self::Host => Some(text(request.host())),
             Self::Method => Some(text(request.method())),
             Self::Path => Some(text(request.path())),
@@ -171,7 +175,7 @@ impl schemars::JsonSchema for Attribute {
         schemars::json_schema!({
             "type": "string",
             "description": "A reference to a fact of the request: `identity.consumer`, `identity.claims.<path>`, `header.<name>`, `client.address` …",
-            "pattern": "^(client|peer|identity|header|cookie|query|path|request)\\."
+            "pattern": "^(api|client|peer|identity|header|cookie|query|path|request)\\."
         })
     }
 }

@@ -3,9 +3,10 @@ use crate::caller::identity::Identity;
 use crate::decision::compile::{Compiler, PolicySection, Stage};
 use crate::decision::environment::Environment;
 use crate::decision::exchange::Exchange;
-use crate::decision::follow_up::FollowUp;
+use crate::decision::follow_up::{Aftermath, FollowUp, Phase, Phases};
 use crate::decision::place::Section;
 use crate::decision::reason::{Outcome, ReasonId, ReasonTable};
+use crate::decision::response::{Edit, Response};
 use crate::decision::stages;
 use crate::decision::verdict::{LocalReply, Mutations, Verdict};
 use crate::decision::wait::{Answer, Call, CallFailure, Wait};
@@ -68,6 +69,7 @@ pub struct Stand {
     reasons: ReasonTable,
     address: AddressConfig,
     resources: Vec<Rc<dyn Fetched>>,
+    phases: Phases,
 }
 
 /// What came of a request.
@@ -107,6 +109,47 @@ impl Played {
         let Verdict::Respond(reply) = &self.verdict else { return None };
         let found = reply.headers.iter().find(|(known, _)| known.as_str() == name);
         found.map(|(_, value)| String::from_utf8_lossy(value.as_bytes()).into_owned())
+    }
+
+    /// The headers of the response, in alphabetical order: of the answer if there is one, otherwise of a service's, which came with this
+    /// status and these headers.
+    pub fn respond(
+        &mut self,
+        environment: &dyn Environment,
+        status: u16,
+        came: &[(&str, &str)],
+    ) -> Vec<String> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (status, mut headers): (u16, Vec<(String, String)>) = match &self.verdict {
+            Verdict::Respond(reply) => {
+                let headers = reply.headers.iter();
+                (
+                    reply.status,
+                    headers.map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect(),
+                )
+            }
+            _ => {
+                (status, came.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+            }
+        };
+        let map = HeaderMap::from_pairs(headers.iter().map(|(name, value)| (name, value)));
+        let mut response = Response::new(status, &map);
+        let mut aftermath = Aftermath::new(environment);
+        let waiting = self.follow_ups.iter_mut().rev().filter(|one| one.phases().has(Phase::Response));
+        waiting.for_each(|follow_up| follow_up.on_response(&mut response, &mut aftermath));
+        for edit in response.into_edits() {
+            match edit {
+                Edit::Remove(name) => headers.retain(|(known, _)| known != name.as_str()),
+                Edit::Replace(name, value) => {
+                    headers.retain(|(known, _)| known != name.as_str());
+                    headers.push((name.to_string(), text(value.as_bytes())));
+                }
+                Edit::Add(name, value) => headers.push((name.to_string(), text(value.as_bytes()))),
+            }
+        }
+        let mut lines: Vec<String> = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        lines.sort();
+        lines
     }
 
     /// What the request's header `name` is set to: `None` if nothing is said of it, `Some(None)` if it is removed.
@@ -167,6 +210,10 @@ impl Stand {
             reasons: compiler.reasons,
             resources: compiler.resources,
             address: AddressConfig::default(),
+            phases: compiler
+                .needs
+                .iter()
+                .fold(Phases::NONE, |all, (phase, _)| all.and(Phases::of(&[*phase]))),
         };
         Ok((stand, compiler.problems))
     }
@@ -258,7 +305,12 @@ impl Stand {
         let decisions = exchange.take_decisions();
         let decisions =
             decisions.iter().filter_map(|id| self.reasons.get(*id)).map(ToString::to_string).collect();
-        let (notes, follow_ups) = (exchange.take_notes(), exchange.take_follow_ups());
+        let notes = exchange.take_notes();
+        let follow_ups = exchange.take_follow_ups();
+        assert!(
+            follow_ups.iter().all(|follow_up| self.phases.has_all(follow_up.phases())),
+            "the section did not say that it needs this phase"
+        );
         Played {
             verdict,
             paused,
