@@ -12,6 +12,7 @@ mod global_limit;
 mod limits;
 mod observability;
 mod reloads;
+mod requests;
 mod routes;
 mod telemetry;
 
@@ -76,6 +77,7 @@ pub fn walk_compose(demo: &Compose) -> Result<bool> {
 }
 
 fn policies(walk: &mut walk::Walk) -> Result<()> {
+    requests::steps(walk)?;
     authentication::steps(walk)?;
     authorization::steps(walk)?;
     limits::steps(walk)?;

@@ -9,7 +9,8 @@ use super::{Demo, Lines};
 use crate::{Answer, Proxy, Result};
 
 /// Headers of an answer that tell something about a policy.
-const TELLING: [&str; 7] = [
+const TELLING: [&str; 8] = [
+    "allow",
     "www-authenticate",
     "retry-after",
     "ratelimit",
