@@ -73,7 +73,9 @@ impl Keys {
         Ok(match none_fits(&set, jws) {
             None => Ok(set),
             // The key may be one that the issuer has and can't give us.
-            Some(_) if unknown(&set) && resource.is_failing() => Err(Failure::KeysUnavailable),
+            Some(_) if unknown(&set) && resource.may_be_outdated(exchange.environment().now()) => {
+                Err(Failure::KeysUnavailable)
+            }
             Some(_) if unknown(&set) => Err(Failure::UnknownKey),
             Some(failure) => Err(failure),
         })

@@ -102,7 +102,7 @@ impl Callouts {
     ) -> Result<u32, CallFailure> {
         let name: Rc<str> = call.cluster().into();
         let cluster = self.clusters.entry(Rc::clone(&name)).or_default();
-        if !cluster.admits(now) {
+        if !cluster.admits(asker, now) {
             return Err(CallFailure::NotTried);
         }
         let begun = in_the_name_of(root, effective, || match call {
@@ -192,12 +192,14 @@ fn in_the_name_of<T>(root: u32, effective: u32, call: impl FnOnce() -> HostResul
 // === impl Cluster ===
 
 impl Cluster {
-    /// Whether one more call may be made. While the circuit is open, one at a time is let through once the break is over.
-    fn admits(&mut self, now: u64) -> bool {
+    /// Whether one more call may be made. While the circuit is open, one at a time is let through once the break is over. A shared resource has
+    /// pauses of its own, and one call at a time in the whole proxy: it is not to wait for two kinds of pauses.
+    fn admits(&mut self, asker: Asker, now: u64) -> bool {
         if self.in_flight >= MOST_IN_FLIGHT {
             return false;
         }
-        self.open.is_none_or(|open| now >= open.until && self.in_flight == 0)
+        let waits = self.open.is_some_and(|open| now < open.until || self.in_flight > 0);
+        !waits || matches!(asker, Asker::Resource(_))
     }
 
     fn succeeded(&mut self) {
@@ -293,6 +295,20 @@ mod tests {
         callouts.end(Protocol::Grpc, token, failed(), 200 + FIRST_BREAK).unwrap();
         assert_eq!(start(&mut callouts, 199 + 3 * FIRST_BREAK), Err(CallFailure::NotTried), "twice as long");
         assert!(start(&mut callouts, 200 + 3 * FIRST_BREAK).is_ok());
+    }
+
+    #[test]
+    fn a_shared_resource_is_fetched_through_an_open_circuit_and_closes_it() {
+        stand_in::install(StandIn::default());
+        let mut callouts = Callouts::default();
+        for _ in 0..FAILURES {
+            let token = start(&mut callouts, 0).unwrap();
+            callouts.end(Protocol::Grpc, token, failed(), 1).unwrap();
+        }
+        assert_eq!(start(&mut callouts, 2), Err(CallFailure::NotTried));
+        let token = callouts.start(&call(), Asker::Resource(1), 2, 1, 1).unwrap();
+        callouts.end(Protocol::Grpc, token, Answer::Grpc(Vec::new()), 3).unwrap();
+        assert!(start(&mut callouts, 4).is_ok());
     }
 
     #[test]

@@ -115,3 +115,22 @@ fn metadata_leads_nowhere_but_to_keys_of_the_same_issuer() {
     let twice = format!(r#"{{"issuer":"{ISSUER}","issuer":"x","jwks_uri":"{keys}"}}"#);
     assert!(read_metadata(twice.as_bytes(), ISSUER, "https", "id.example.com").is_err());
 }
+
+#[cfg(not(target_arch = "wasm32"))]
+proptest::proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..64), at in 0_usize..400) {
+        let mut set = json!({ "keys": [jwk("p256"), jwk("rsa"), jwk("ed")], "issuer": ISSUER, "jwks_uri": "https://id.example.com/keys" })
+            .to_string()
+            .into_bytes();
+        let at = at.min(set.len());
+        let until = (at + bytes.len() / 2).min(set.len());
+        set.splice(at..until, bytes.iter().copied());
+        for text in [&bytes, &set] {
+            let _ = read_set(text, AlgorithmSet::quick());
+            if let Ok(path) = read_metadata(text, ISSUER, "https", "id.example.com") {
+                proptest::prop_assert!(path.starts_with('/') && path.bytes().all(|byte| (0x21..0x7f).contains(&byte)));
+            }
+        }
+    }
+}

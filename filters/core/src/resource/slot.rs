@@ -204,9 +204,10 @@ impl<T: 'static> Resource<T> {
         Awaited { key: Rc::clone(key), name: Rc::clone(name), within: schedule.within, newer_than }
     }
 
-    /// Whether the last try to fetch it has failed.
-    pub fn is_failing(&self) -> bool {
-        self.0.record.borrow().failures > 0
+    /// Whether there may be a newer value that could not be had: the last try has failed, or goes on.
+    pub fn may_be_outdated(&self, now: UnixTime) -> bool {
+        let record = self.0.record.borrow();
+        record.failures > 0 || record.live_lease(now).is_some()
     }
 
     /// How long until there may be another value, in whole seconds, at least one.

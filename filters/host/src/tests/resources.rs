@@ -310,6 +310,24 @@ fn those_who_name_unknown_keys_wait_in_bounded_number() {
 }
 
 #[test]
+fn who_waits_in_vain_for_a_new_key_is_not_told_that_there_is_none() {
+    let plugin = worker();
+    tick(&plugin);
+    answer(&plugin, 1, "200", &keys("b"));
+    pass(10_000);
+    let (_stream, _) = show(&plugin, 7);
+    tick(&plugin);
+    assert_eq!(sent(), 2);
+    // The issuer hangs.
+    pass(2_000);
+    plugin.on_tick();
+    assert_eq!(answers(), [(7, 503, "authn.keys_unavailable".to_owned())]);
+    answer(&plugin, 2, "200", &keys("b"));
+    let (_stream, _) = show(&plugin, 8);
+    assert_eq!(answers(), [(8, 401, "authn.unknown_key".to_owned())]);
+}
+
+#[test]
 fn a_fetch_is_the_root_contexts_with_its_own_timeout() {
     let plugin = worker();
     tick(&plugin);
