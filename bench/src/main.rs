@@ -142,7 +142,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
 fn folder(named: Option<&Path>) -> Result<PathBuf> {
     let dist = named.map_or_else(|| repository_root().join("dist"), Path::to_owned);
     let dist = dist.canonicalize().unwrap_or(dist);
-    for edition in [Edition::Full, Edition::Headers] {
+    for edition in [Edition::Full, Edition::Headers, Edition::Requests] {
         if !edition.path(&dist).is_file() {
             return Err(Error::Missing {
                 what: edition.path(&dist).display().to_string(),

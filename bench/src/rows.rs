@@ -48,6 +48,8 @@ pub enum Edition {
     Full,
     /// Without the callback of the log.
     Headers,
+    /// With those of requests alone.
+    Requests,
 }
 
 impl Edition {
@@ -56,6 +58,7 @@ impl Edition {
         match self {
             Edition::Full => "sluice.wasm",
             Edition::Headers => "sluice-headers.wasm",
+            Edition::Requests => "sluice-requests.wasm",
         }
     }
 
@@ -90,8 +93,8 @@ impl Row {
 pub const ROWS: &[Row] = &[
     Row {
         name: "empty",
-        about: "an empty document (headers-only edition), beside rbac, local_ratelimit, fault, header_mutation, header_to_metadata, cors",
-        edition: Edition::Headers,
+        about: "an empty document (request-only edition, as all rows that need no other), beside rbac, local_ratelimit, fault, header_mutation, header_to_metadata, cors",
+        edition: Edition::Requests,
         document: Document::empty,
         probes: Vec::new,
         peers: &[Peer { row: "empty", filters: native::six, probes: probes_of_six }],
@@ -100,7 +103,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "edge",
         about: "a token seen before, ten rules, a limit per user, two claims to headers; beside jwt_authn with its cache, rbac, local_ratelimit",
-        edition: Edition::Full,
+        edition: Edition::Requests,
         document: edge,
         probes: probes_of_edge,
         peers: &[
@@ -110,9 +113,9 @@ pub const ROWS: &[Row] = &[
         traffic: || traffic::users(CLIENTS),
     },
     Row {
-        name: "edge_headers",
-        about: "as edge, in the headers-only edition",
-        edition: Edition::Headers,
+        name: "edge_full",
+        about: "as edge, in the full edition",
+        edition: Edition::Full,
         document: edge,
         probes: probes_of_edge,
         peers: &[],
@@ -121,7 +124,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "edge_telemetry",
         about: "as edge, with the decision published for the access log",
-        edition: Edition::Full,
+        edition: Edition::Requests,
         document: || edge().telemetry(),
         probes: probes_of_edge,
         peers: &[],
@@ -130,7 +133,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "jwt_repeated",
         about: "a token seen before, and nothing else; beside jwt_authn with its cache",
-        edition: Edition::Full,
+        edition: Edition::Requests,
         document: || Document::empty().tokens(false),
         probes: probes_of_tokens,
         peers: &[
@@ -142,7 +145,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "jwt_rs256_first",
         about: "every request another RS256 token; beside jwt_authn without its cache",
-        edition: Edition::Full,
+        edition: Edition::Requests,
         document: || Document::empty().tokens(false),
         probes: probes_of_tokens,
         peers: &[
@@ -154,7 +157,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "local_limit",
         about: "a limit for each value of a header; beside local_ratelimit with a descriptor",
-        edition: Edition::Full,
+        edition: Edition::Requests,
         document: || Document::empty().limit("header.x-client", false),
         probes: || vec![too_many(Get::path("/orders").client("probe").bytes())],
         peers: &[Peer {
@@ -167,7 +170,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "local_limit_fields",
         about: "local_limit, and every answer tells what is left; beside local_ratelimit that does",
-        edition: Edition::Full,
+        edition: Edition::Headers,
         document: || Document::empty().limit("header.x-client", true),
         probes: || vec![too_many(Get::path("/orders").client("probe").bytes())],
         peers: &[Peer {
@@ -180,7 +183,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "rules",
         about: "ten rules by path, method and a header; beside rbac with ten policies",
-        edition: Edition::Full,
+        edition: Edition::Requests,
         document: || Document::empty().rules_by_header(),
         probes: probes_of_rules,
         peers: &[Peer { row: "rules", filters: || vec![native::rbac(Team::Header)], probes: Vec::new }],
@@ -189,16 +192,16 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "fault",
         about: "one fault rule that never matches: the least document that reads the headers; beside fault",
-        edition: Edition::Full,
+        edition: Edition::Requests,
         document: || Document::empty().fault(),
         probes: probes_of_fault,
         peers: &[Peer { row: "fault", filters: || vec![native::fault()], probes: Vec::new }],
         traffic: traffic::anonymous,
     },
     Row {
-        name: "fault_headers",
-        about: "the same in the headers-only edition",
-        edition: Edition::Headers,
+        name: "fault_full",
+        about: "the same in the full edition",
+        edition: Edition::Full,
         document: || Document::empty().fault(),
         probes: probes_of_fault,
         peers: &[],
@@ -207,7 +210,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "jwt_forward",
         about: "jwt_repeated with two claims to headers",
-        edition: Edition::Full,
+        edition: Edition::Requests,
         document: || Document::empty().tokens(true),
         probes: || joined(probes_of_tokens(), probes_of_forward()),
         peers: &[Peer {
@@ -220,7 +223,7 @@ pub const ROWS: &[Row] = &[
     Row {
         name: "jwt_rules",
         about: "jwt_repeated with ten rules on a claim",
-        edition: Edition::Full,
+        edition: Edition::Requests,
         document: || Document::empty().tokens(false).rules_by_claim(),
         probes: probes_of_tokens,
         peers: &[Peer {

@@ -23,7 +23,8 @@ const STORE: usize = 3 << 19;
 const COMMON: [&str; 3] = ["version", "client", "definitions"];
 
 /// The modules that accept all sections, the cheapest first, with the phases of requests that they are told of.
-pub const EDITIONS: [(&str, Phases); 3] = [
+pub const EDITIONS: [(&str, Phases); 4] = [
+    ("sluice-requests", Phases::NONE),
     ("sluice-headers", Phases::of(&[Phase::Response])),
     ("sluice", Phases::of(&[Phase::Response, Phase::End])),
     ("sluice-bodies", Phases::ALL),

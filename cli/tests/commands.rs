@@ -77,7 +77,7 @@ fn a_wrong_command_line_ends_with_2_and_says_what_to_do() {
 fn a_document_that_is_fine_is_summed_up_in_a_line() {
     let ran = run(&["check", "-"], GOOD);
     assert_eq!((ran.code, ran.errors.as_str()), (0, ""));
-    assert_eq!(ran.output, "stdin: fine: authz (rules: 1); 107 B as JSON; sluice-headers.wasm is enough\n");
+    assert_eq!(ran.output, "stdin: fine: authz (rules: 1); 107 B as JSON; sluice-requests.wasm is enough\n");
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn findings_are_there_for_programs_too() {
     assert_eq!(report["ok"], false);
     let ran = run(&["check", "--json", "-"], GOOD);
     let report: Value = serde_json::from_str(&ran.output).unwrap();
-    assert_eq!(report["files"][0]["document"]["edition"], "sluice-headers");
+    assert_eq!(report["files"][0]["document"]["edition"], "sluice-requests");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The modules of one section each: each does its own and accepts nothing else.
 
-use sluice_integration::{Gateway, Request, repository_root};
+use std::time::Duration;
+
+use sluice_integration::{Gateway, Request, repository_root, static_filter, wait_until};
 
 /// A module, its sections with a document that uses them, a request, and the answer's status.
 const EDITIONS: [(&str, &[&str], &str, &str, u16); 5] = [
@@ -61,6 +63,72 @@ fn each_edition_refuses_what_it_has_not() {
                 Err(error) => error.to_string(),
             };
             assert!(error.contains(section), "{module}, {section}: {error}");
+        }
+    }
+}
+
+/// The edition without callbacks of responses.
+const REQUESTS: &str = "sluice-requests.wasm";
+
+#[test]
+fn an_edition_that_sees_requests_alone_does_all_that_leaves_responses_alone() {
+    let gateway = Gateway::builder()
+        .module(REQUESTS)
+        .policy(
+            "{version: 1, rateLimit: {headers: false, rules: [{name: once, match: {paths: [/once]}, limit: 1/h, burst: 1}]}, \
+             authz: {rules: [{name: closed, allow: false, match: {paths: [/closed]}}]}, \
+             fault: {rules: [{name: slow, match: {paths: [/slow]}, delay: {fixed: 50ms, percent: 100}}]}}",
+        )
+        .start()
+        .unwrap();
+    for (path, status) in
+        [("/open", 200), ("/closed", 403), ("/once", 200), ("/once", 429), ("/slow", 200), ("/slow", 200)]
+    {
+        assert_eq!(gateway.get(path).status, status, "{path}");
+    }
+    wait_until("both delays are counted", Duration::from_secs(60), || {
+        gateway.envoy().metric("sluice_decisions", &[("section", "fault"), ("outcome", "delayed")]).unwrap()
+            == 2.0
+    })
+    .unwrap();
+}
+
+#[test]
+fn an_edition_that_sees_requests_alone_refuses_what_needs_responses() {
+    let document = "{version: 1, rateLimit: {rules: [{name: a, limit: 1/h, burst: 1}]}}";
+    let error = match Gateway::builder().module(REQUESTS).policy(document).start() {
+        Ok(_) => panic!("{REQUESTS} accepted a document that changes responses"),
+        Err(error) => error.to_string(),
+    };
+    assert!(error.contains("rateLimit.headers") && error.contains("proxy_on_response_headers"), "{error}");
+}
+
+#[test]
+fn plugins_that_share_a_vm_judge_their_own_streams() {
+    let abort = |path: &str, status: u16| {
+        format!(
+            r#"{{"version": 1, "fault": {{"rules": [{{"name": "a", "match": {{"paths": ["{path}"]}}, "abort": {{"status": {status}, "percent": 100}}}}]}}}}"#
+        )
+    };
+    for module in [REQUESTS, "sluice.wasm"] {
+        let path = repository_root().join("dist").join(module);
+        // In one VM, for all that makes one is the same: of each request there are two streams. One plugin stays, the other is replaced.
+        let gateway = Gateway::builder()
+            .module(module)
+            .filter_before(static_filter(&path, &abort("/first", 418)))
+            .policy(&abort("/second", 450))
+            .ecds()
+            .start()
+            .unwrap();
+        for status in [451, 452, 453] {
+            assert!(gateway.reload(&abort("/second", status)).unwrap());
+            wait_until("the new policy", Duration::from_secs(60), || {
+                assert_eq!(gateway.get("/first").status, 418, "{module}: while the other is replaced");
+                gateway.get("/second").status == status
+            })
+            .unwrap();
+            assert_eq!(gateway.get("/first").status, 418, "{module}: the other was replaced");
+            assert_eq!(gateway.get("/third").status, 200, "{module}");
         }
     }
 }

@@ -21,6 +21,7 @@ pub const COMMON_EXPORTS: [&str; 12] = [
     "proxy_on_memory_allocate",
     "proxy_on_vm_start",
     "proxy_on_configure",
+    // It alone tells which plugin a stream belongs to, and one VM may hold several.
     "proxy_on_context_create",
     // Delayed requests go on, and counters are settled, on the tick.
     "proxy_on_tick",
@@ -28,7 +29,7 @@ pub const COMMON_EXPORTS: [&str; 12] = [
     "proxy_on_http_call_response",
     "proxy_on_grpc_receive",
     "proxy_on_grpc_close",
-    // Without it the SDK's table of contexts grows with every request.
+    // Without it the SDK's table of contexts grows with every request, and no plugin learns that it has been replaced.
     "proxy_on_delete",
 ];
 
@@ -63,7 +64,7 @@ pub struct Edition {
 }
 
 /// Editions with equal features stand together: they are cut from one build.
-pub const EDITIONS: [Edition; 8] = [
+pub const EDITIONS: [Edition; 9] = [
     Edition {
         name: "sluice",
         features: ALL_FEATURES,
@@ -81,6 +82,12 @@ pub const EDITIONS: [Edition; 8] = [
         features: ALL_FEATURES,
         sections: ALL_SECTIONS,
         callbacks: &[REQUEST, TRAILERS, RESPONSE],
+    },
+    Edition {
+        name: "sluice-requests",
+        features: ALL_FEATURES,
+        sections: ALL_SECTIONS,
+        callbacks: &[REQUEST, TRAILERS],
     },
     Edition {
         name: "sluice-auth",
