@@ -35,8 +35,10 @@ use report::Line;
 use rows::{Edition, ROWS};
 
 /// The rows that are not about requests, and what they are.
-const STARTUP_ROWS: [(&str, &str); 4] = [
+const STARTUP_ROWS: [(&str, &str); 6] = [
     ("vm_start_ms", "how much later the first answer comes because of the module, in ms"),
+    ("vm_start_ms_host_signatures", "the same with sluice-host-signatures.wasm"),
+    ("module_bytes_host_signatures", "the size of sluice-host-signatures.wasm"),
     ("module_bytes", "the size of sluice.wasm"),
     ("module_bytes_headers", "the size of sluice-headers.wasm"),
     ("rss_per_worker", "memory that each further worker takes for the module, in bytes"),
@@ -96,7 +98,14 @@ fn run(arguments: &Arguments) -> Result<bool> {
         let starts = arguments.starts();
         for (name, _) in STARTUP_ROWS.into_iter().filter(|(name, _)| arguments.wants(name)) {
             let measured = match name {
-                "vm_start_ms" => startup::vm_start(name, dist, starts, &mut progress),
+                "vm_start_ms" => {
+                    startup::vm_start(name, dist, Edition::Full, modules.beside, starts, &mut progress)
+                }
+                "vm_start_ms_host_signatures" => {
+                    let edition = Edition::HostSignatures;
+                    startup::vm_start(name, dist, edition, modules.beside, starts, &mut progress)
+                }
+                "module_bytes_host_signatures" => startup::module_bytes(name, Edition::HostSignatures, dist),
                 "rss_per_worker" => startup::rss_per_worker(name, dist, starts.min(3), &mut progress),
                 "module_bytes_headers" => startup::module_bytes(name, Edition::Headers, dist),
                 _ => startup::module_bytes(name, Edition::Full, dist),

@@ -50,6 +50,8 @@ pub enum Edition {
     Headers,
     /// With those of requests alone.
     Requests,
+    /// Without code of its own for signatures.
+    HostSignatures,
 }
 
 impl Edition {
@@ -59,6 +61,7 @@ impl Edition {
             Edition::Full => "sluice.wasm",
             Edition::Headers => "sluice-headers.wasm",
             Edition::Requests => "sluice-requests.wasm",
+            Edition::HostSignatures => "sluice-host-signatures.wasm",
         }
     }
 

@@ -31,16 +31,30 @@ pub fn module_bytes(name: &str, edition: Edition, dist: &Path) -> Result<Line> {
 }
 
 /// How much later an Envoy with the module and the document of the row `edge` answers its first request, in ms.
-pub fn vm_start(name: &str, dist: &Path, starts: usize, progress: &mut Progress) -> Result<Line> {
-    let ours = [static_filter(&Edition::Full.path(dist), &edge().json())];
+/// `beside` is another folder's full module, which starts in turns with ours; it stands in place of native.
+pub fn vm_start(
+    name: &str,
+    dist: &Path,
+    edition: Edition,
+    beside: Option<&Path>,
+    starts: usize,
+    progress: &mut Progress,
+) -> Result<Line> {
+    let filter = |module: &Path| [static_filter(module, &edge().json())];
+    let ours = filter(&edition.path(dist));
+    let theirs = beside.map(|dist| filter(&Edition::Full.path(dist)));
     let requests = users(1);
-    let (mut with, mut without) = (Vec::new(), Vec::new());
+    let (mut with, mut without, mut with_theirs) = (Vec::new(), Vec::new(), Vec::new());
     for start in 0..starts {
         progress.show(name, &format!("start {} of {starts}", start + 1));
         with.push(until_first_answer("start-sluice", &ours, &requests[0])?);
         without.push(until_first_answer("start-bare", &[], &requests[0])?);
+        if let Some(theirs) = &theirs {
+            with_theirs.push(until_first_answer("start-beside", theirs, &requests[0])?);
+        }
     }
-    Ok(line(name, Estimate::of_differences(&with, &without), starts, "ms"))
+    let native = theirs.map(|_| Estimate::of_differences(&with_theirs, &without));
+    Ok(Line { native, ..line(name, Estimate::of_differences(&with, &without), starts, "ms") })
 }
 
 fn until_first_answer(name: &str, filters: &[Value], request: &[u8]) -> Result<f64> {

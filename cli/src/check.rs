@@ -69,6 +69,8 @@ pub struct Needs {
     pub size: usize,
     /// The phases of requests that the module must be told of, each with the field that asks for it.
     pub phases: Vec<(Phase, FieldPath)>,
+    /// The fields that ask for signatures which no host verifies, and what they ask for.
+    pub beyond_hosts: Vec<(FieldPath, &'static str)>,
     /// The clusters that it calls.
     pub clusters: Vec<String>,
 }
@@ -204,6 +206,7 @@ impl Needs {
             sections: sections.map(|entry| (entry.key.clone(), lists(&entry.value))).collect(),
             size: compiled.json.len(),
             phases: compiled.pipeline.needs().to_vec(),
+            beyond_hosts: compiled.document.beyond_hosts(),
             clusters: compiled.pipeline.clusters().iter().map(ToString::to_string).collect(),
         }
     }
@@ -254,6 +257,15 @@ pub fn misfits(compiled: &Compiled, module: &Metadata) -> Vec<Finding> {
             edition_with(Phases::of(&[*phase]))
         );
         problems.push(Problem { path: path.clone(), message, suggestion: None });
+    }
+    if !module.own_signatures && problems.is_empty() {
+        for (path, algorithm) in compiled.document.beyond_hosts() {
+            let message = format!(
+                "no host verifies `{algorithm}`, and the module `{edition}` does not by itself; `{}.wasm` does",
+                Needs::of(compiled).edition()
+            );
+            problems.push(Problem { path, message, suggestion: None });
+        }
     }
     located(&compiled.node, problems, Vec::new())
 }

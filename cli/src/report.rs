@@ -120,6 +120,10 @@ fn summary(needs: &Needs, module: Option<&str>) -> String {
             None => format!("{}.wasm is enough", needs.edition()),
         },
     };
+    let signatures = match needs.beyond_hosts.first() {
+        Some((path, algorithm)) => format!("; {path} asks for `{algorithm}`, which no host verifies"),
+        None => String::new(),
+    };
     let clusters = match needs.clusters.as_slice() {
         [] => String::new(),
         [one] => format!("; calls the cluster `{}`", plain(one)),
@@ -127,7 +131,7 @@ fn summary(needs: &Needs, module: Option<&str>) -> String {
             format!("; calls the clusters {}", plain(&quoted_list(several.iter().map(String::as_str))))
         }
     };
-    format!("{sections}; {} as JSON; {module}{clusters}", size(needs.size))
+    format!("{sections}; {} as JSON; {module}{signatures}{clusters}", size(needs.size))
 }
 
 /// A size for people.
@@ -179,6 +183,7 @@ fn file(checked: &Checked, strict: bool) -> Value {
             "bytes": needs.size,
             "needsLog": needs.phases.iter().any(|(phase, _)| *phase == Phase::End),
             "callbacks": needs.phases.iter().map(|(phase, _)| phase.export()).collect::<BTreeSet<_>>(),
+            "beyondHosts": needs.beyond_hosts.iter().map(|(path, _)| path.to_string()).collect::<Vec<_>>(),
             "clusters": needs.clusters,
             "edition": needs.edition(),
         })),

@@ -123,6 +123,42 @@ fn a_large_document_is_warned_about() {
 }
 
 #[test]
+fn a_module_without_code_for_signatures_needs_a_host_that_verifies() {
+    let folder = tempfile::tempdir().unwrap();
+    let release = env!("CARGO_PKG_VERSION");
+    let module_file = module(
+        folder.path(),
+        &format!(
+            r#"{{"version":"{release}","edition":"small","sections":["authn"],"callbacks":["proxy_on_request_headers","proxy_on_request_trailers"],"own_signatures":false}}"#
+        ),
+    );
+    let key = r#"{ kty: EC, crv: P-256, x: axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY, y: T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU }"#;
+    for (algorithms, refused) in
+        [("", false), ("algorithms: [ES256], ", false), ("algorithms: [ES256, EdDSA], ", true)]
+    {
+        let keys = if refused {
+            format!("{key}, {{ kty: OKP, crv: Ed25519, x: 11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo }}")
+        } else {
+            key.to_owned()
+        };
+        let document = format!(
+            "version: 1\nauthn:\n  providers:\n    - {{ name: a, jwt: {{ issuer: i, audiences: [b], {algorithms}keys: {{ inline: {{ keys: [{keys}] }} }} }} }}\n  rules: [{{ name: all, require: {{ any: [a] }} }}]\n"
+        );
+        let ran = run(&["check", "-", "--module", &module_file], &document);
+        assert_eq!(ran.code, i32::from(refused), "{}", ran.output);
+        let told = "authn.providers[0].jwt.algorithms[1]: no host verifies `EdDSA`, and the module `small` does not by itself; `sluice";
+        assert_eq!(ran.output.contains(told), refused, "{}", ran.output);
+        let ran = run(&["check", "-", "--json"], &document);
+        assert_eq!(
+            ran.output.contains("\"beyondHosts\": [\n") || ran.output.contains("algorithms[1]"),
+            refused,
+            "{}",
+            ran.output
+        );
+    }
+}
+
+#[test]
 fn a_module_says_whether_it_can_run_a_document() {
     let folder = tempfile::tempdir().unwrap();
     let release = env!("CARGO_PKG_VERSION");

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sluice_integration::tokens::{AUDIENCE, Algorithm, ISSUER, Token, key_set};
 use sluice_integration::{Gateway, Request, repository_root, static_filter, wait_until};
 
 /// A module, its sections with a document that uses them, a request, and the answer's status.
@@ -76,7 +77,7 @@ fn an_edition_that_sees_requests_alone_does_all_that_leaves_responses_alone() {
         .module(REQUESTS)
         .policy(
             "{version: 1, rateLimit: {headers: false, rules: [{name: once, match: {paths: [/once]}, limit: 1/h, burst: 1}]}, \
-             authz: {rules: [{name: closed, allow: false, match: {paths: [/closed]}}]}, \
+             authz: {default: allow, rules: [{name: closed, deny: true, match: {paths: [/closed]}}]}, \
              fault: {rules: [{name: slow, match: {paths: [/slow]}, delay: {fixed: 50ms, percent: 100}}]}}",
         )
         .start()
@@ -87,7 +88,7 @@ fn an_edition_that_sees_requests_alone_does_all_that_leaves_responses_alone() {
         assert_eq!(gateway.get(path).status, status, "{path}");
     }
     wait_until("both delays are counted", Duration::from_secs(60), || {
-        gateway.envoy().metric("sluice_decisions", &[("section", "fault"), ("outcome", "delayed")]).unwrap()
+        gateway.envoy().metric("sluice_decisions", &[("section", "fault"), ("outcome", "changed")]).unwrap()
             == 2.0
     })
     .unwrap();
@@ -138,5 +139,48 @@ fn an_edition_is_smaller_than_the_whole() {
     let size = |module: &str| std::fs::metadata(repository_root().join("dist").join(module)).unwrap().len();
     for (module, ..) in EDITIONS {
         assert!(size(module) < size("sluice.wasm"), "{module}");
+    }
+}
+
+/// A document whose tokens are signed with the demo's key of this algorithm.
+fn document_of_tokens(algorithm: Algorithm, more: &str) -> String {
+    let keys = key_set(false)["keys"].as_array().unwrap().clone();
+    let key = keys.into_iter().find(|key| key["alg"] == algorithm.name()).unwrap();
+    let set = serde_json::json!({ "keys": [key] });
+    format!(
+        "{{version: 1, authn: {{providers: [{{name: a, jwt: {{issuer: \"{ISSUER}\", audiences: [{AUDIENCE}], {more}keys: {{inline: {set}}}}}}}], rules: [{{name: all, require: {{any: [a]}}}}]}}}}"
+    )
+}
+
+const HOST_SIGNATURES: &str = "sluice-host-signatures.wasm";
+
+#[test]
+fn without_code_for_signatures_a_module_leaves_them_to_the_host() {
+    for algorithm in [Algorithm::Rs256, Algorithm::Es256] {
+        let document = document_of_tokens(algorithm, "");
+        let gateway = Gateway::builder().module(HOST_SIGNATURES).policy(&document).start().unwrap();
+        let status = |token: &str| gateway.send(Request::get("/").bearer(token)).status;
+        let good = Token::of("alice").signed_with(algorithm).sign();
+        assert_eq!(status(&good), 200, "{algorithm:?}");
+        let other = Token::of("mallory").signed_with(algorithm).sign();
+        let (signed, _) = other.rsplit_once('.').unwrap();
+        let (_, signature) = good.rsplit_once('.').unwrap();
+        assert_eq!(status(&format!("{signed}.{signature}")), 401, "{algorithm:?}: of another token");
+        assert_eq!(status(&good), 200, "{algorithm:?}");
+    }
+}
+
+#[test]
+fn without_code_for_signatures_a_module_refuses_what_the_host_does_not_verify() {
+    for (algorithm, more, path) in [
+        (Algorithm::EdDsa, "", "authn.providers[0].jwt.keys.inline.keys[0]"),
+        (Algorithm::Rs256, "algorithms: [RS256, PS256], ", "authn.providers[0].jwt.algorithms[1]"),
+    ] {
+        let document = document_of_tokens(algorithm, more);
+        let error = match Gateway::builder().module(HOST_SIGNATURES).policy(&document).start() {
+            Ok(_) => panic!("accepted: {document}"),
+            Err(error) => error.to_string(),
+        };
+        assert!(error.contains(path) && error.contains("no host verifies"), "{error}");
     }
 }

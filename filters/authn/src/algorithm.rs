@@ -4,6 +4,9 @@ use serde::{Deserialize, Deserializer, de};
 use sluice_core::document::problem::{nearest, quoted_list};
 use std::fmt;
 
+/// Whether there is code of our own for what hosts don't verify.
+pub const VERIFIES_BY_ITSELF: bool = cfg!(feature = "own-signatures");
+
 /// A signing algorithm. `none` is not one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Algorithm {
@@ -85,6 +88,11 @@ impl Algorithm {
         matches!(self, Self::Hs256 | Self::Hs384 | Self::Hs512)
     }
 
+    /// Whether Envoy's `verify_signature` knows it, or it needs no other's help (HMAC).
+    pub const fn is_known_to_hosts(self) -> bool {
+        !matches!(self, Self::Ps256 | Self::Ps384 | Self::Ps512 | Self::EdDsa)
+    }
+
     /// Its hash; `None` for Ed25519, which hashes by itself.
     pub const fn hash(self) -> Option<Hash> {
         match self {
@@ -157,7 +165,8 @@ pub struct AlgorithmSet(u16);
 impl AlgorithmSet {
     /// What is accepted where a provider names no algorithms: the quick ones, one for each type of key.
     pub fn quick() -> Self {
-        [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa, Algorithm::Hs256].into_iter().collect()
+        let quick = [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa, Algorithm::Hs256];
+        quick.into_iter().filter(|algorithm| VERIFIES_BY_ITSELF || algorithm.is_known_to_hosts()).collect()
     }
 
     /// Whether it holds this algorithm.

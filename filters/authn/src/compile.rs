@@ -5,6 +5,7 @@ mod forwarded;
 mod jwt;
 mod keys;
 
+use crate::algorithm::VERIFIES_BY_ITSELF;
 use crate::challenge::{Challenges, Scheme};
 use crate::config::{AuthnSection, Passing, ProviderConfig, Require, RuleConfig, SourceConfig};
 use crate::credential::CredentialSource;
@@ -79,6 +80,14 @@ impl AuthnSection {
             .enumerate()
             .map(|(position, provider)| provider.compile(position, &providers_path.index(position), compiler))
             .collect();
+        if !VERIFIES_BY_ITSELF {
+            for (path, algorithm) in self.beyond_hosts(path) {
+                let message = format!(
+                    "no host verifies `{algorithm}`, and this edition of the module does not by itself: `sluice.wasm` does"
+                );
+                compiler.problems.report(&path, message);
+            }
+        }
         self.warn_of_mixed_principals(&path.field("providers"), &mut compiler.problems);
         self.check_credentials_are_not_forwarded(&providers_path, &mut compiler.problems);
         let rules = self.compile_rules(&path.field("rules"), compiler);

@@ -8,6 +8,7 @@ use sluice_core::caller::offer::{Offer, Possible};
 use sluice_core::document::list::{OneOrMany, OrderedMap};
 use sluice_core::document::name::Name;
 use sluice_core::document::order::sorted_set;
+use sluice_core::document::problem::FieldPath;
 use sluice_core::document::scalar::{Duration, Rate, Size};
 use sluice_core::document::variable::VariableName;
 use sluice_core::http::header::HeaderName;
@@ -263,6 +264,17 @@ impl AuthnSection {
         self.providers.iter().map(ProviderConfig::offer).collect()
     }
 
+    /// The fields, below `path`, that ask for signatures which no host verifies, and what they ask for: they need a module that verifies
+    /// by itself.
+    pub fn beyond_hosts(&self, path: &FieldPath) -> Vec<(FieldPath, Algorithm)> {
+        let path = path.field("providers");
+        let of_provider = |(position, provider): (usize, &ProviderConfig)| {
+            let jwt = provider.jwt.as_ref()?;
+            Some(jwt.beyond_hosts(&path.index(position).field("jwt")))
+        };
+        self.providers.iter().enumerate().filter_map(of_provider).flatten().collect()
+    }
+
     /// The environment variables that the section refers to, each once.
     pub fn variables(&self) -> Vec<&VariableName> {
         let sets = self.providers.iter().filter_map(|provider| provider.jwt.as_ref()).map(|jwt| &jwt.keys);
@@ -274,6 +286,30 @@ impl AuthnSection {
             Some(SecretSource::Environment(name)) => Some(name),
             Some(SecretSource::Text(_)) | None => None,
         }))
+    }
+}
+
+// === impl JwtConfig ===
+
+impl JwtConfig {
+    /// The fields, below `path`, that ask for signatures which no host verifies, and what they ask for: they need a module that verifies
+    /// by itself. What an issuer publishes later is not known.
+    fn beyond_hosts(&self, path: &FieldPath) -> Vec<(FieldPath, Algorithm)> {
+        let mut beyond = Vec::new();
+        for (position, algorithm) in self.algorithms.iter().flatten().enumerate() {
+            if !algorithm.is_known_to_hosts() {
+                beyond.push((path.field("algorithms").index(position), *algorithm));
+            }
+        }
+        if let KeySource::Inline(set) = &self.keys
+            && self.algorithms.is_none()
+        {
+            let keys = path.field("keys").field("inline").field("keys");
+            for (position, _) in set.keys.iter().enumerate().filter(|(_, key)| key.is_for_ed25519()) {
+                beyond.push((keys.index(position), Algorithm::EdDsa));
+            }
+        }
+        beyond
     }
 }
 

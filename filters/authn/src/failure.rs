@@ -47,6 +47,8 @@ pub enum Failure {
     ApiKeyExpired,
     /// The issuer's keys can't be had.
     KeysUnavailable,
+    /// A token whose signature the host does not verify, in a module that has no code of its own for it.
+    SignatureUnverifiable,
     /// The worker has verified as many signatures as it may for now.
     BudgetExhausted,
     /// Bad tokens from the same source have cost as much as one source may for now.
@@ -66,7 +68,7 @@ pub enum ErrorCode {
 
 impl Failure {
     /// All of them.
-    pub const ALL: [Failure; 25] = [
+    pub const ALL: [Failure; 26] = [
         Self::NoRule,
         Self::Missing,
         Self::IssuerMismatch,
@@ -89,6 +91,7 @@ impl Failure {
         Self::ApiKeyNotYetValid,
         Self::ApiKeyExpired,
         Self::KeysUnavailable,
+        Self::SignatureUnverifiable,
         Self::BudgetExhausted,
         Self::SourceBudgetExhausted,
         Self::CredentialRepeated,
@@ -110,6 +113,7 @@ impl Failure {
             Self::UnknownKey => "unknown_key",
             Self::SignatureInvalid => "signature_invalid",
             Self::KeysUnavailable => "keys_unavailable",
+            Self::SignatureUnverifiable => "signature_unverifiable",
             Self::BudgetExhausted => "verification_budget_exhausted",
             Self::SourceBudgetExhausted => "source_budget_exhausted",
             Self::AudienceMismatch => "audience_mismatch",
@@ -130,7 +134,10 @@ impl Failure {
         match self {
             // RFC 6750 §3.1: `invalid_request` is a 400.
             Self::CredentialRepeated => 400,
-            Self::KeysUnavailable | Self::BudgetExhausted | Self::SourceBudgetExhausted => 503,
+            Self::KeysUnavailable
+            | Self::SignatureUnverifiable
+            | Self::BudgetExhausted
+            | Self::SourceBudgetExhausted => 503,
             _ => 401,
         }
     }
@@ -142,6 +149,7 @@ impl Failure {
             Self::NoRule
             | Self::Missing
             | Self::KeysUnavailable
+            | Self::SignatureUnverifiable
             | Self::BudgetExhausted
             | Self::SourceBudgetExhausted => None,
             Self::CredentialRepeated => Some(ErrorCode::InvalidRequest),
@@ -165,6 +173,7 @@ impl Failure {
             Self::UnknownKey => "The token's key is not known",
             Self::SignatureInvalid => "The token's signature is not valid",
             Self::KeysUnavailable => "The issuer's keys are not available; try again",
+            Self::SignatureUnverifiable => "The token's signature can't be verified here",
             Self::BudgetExhausted => "Too many tokens are being verified; try again",
             Self::SourceBudgetExhausted => "Too many bad tokens have come from this address; try again",
             Self::AudienceMismatch => "The token is for another audience",

@@ -1,6 +1,6 @@
 //! JSON Web Keys (RFC 7517, RFC 7518 §6, RFC 8037 §2) and what becomes of them.
 
-use crate::algorithm::{Algorithm, AlgorithmSet};
+use crate::algorithm::{Algorithm, AlgorithmSet, VERIFIES_BY_ITSELF};
 use crate::key::{KeyMaterial, VerificationKey};
 use crate::scalar::SecretSource;
 use base64::Engine;
@@ -123,6 +123,11 @@ impl Jwk {
         Ok(Imported::Key(VerificationKey::new(id, algorithms, material)))
     }
 
+    /// Whether it is an Ed25519 key for signatures.
+    pub(crate) fn is_for_ed25519(&self) -> bool {
+        self.kty == "OKP" && self.crv.as_deref() == Some("Ed25519") && self.other_use().is_none()
+    }
+
     /// Why keys of this kind are not supported. An `oct` key always is: its secret was written for us.
     fn unsupported(&self) -> Option<JwkProblem> {
         let member = |name, value: &Option<String>, known: &[&str]| {
@@ -134,6 +139,10 @@ impl Jwk {
         match self.kty.as_str() {
             "RSA" => self.unsupported_rsa(),
             "EC" => member("crv", &self.crv, &["P-256", "P-384"]),
+            "OKP" if !VERIFIES_BY_ITSELF => {
+                let message = "no host verifies with keys of this type, and this edition of the module does not by itself: `sluice.wasm` does";
+                Some(problem("kty", message))
+            }
             "OKP" => member("crv", &self.crv, &["Ed25519"]),
             "oct" => None,
             _ => member("kty", &Some(self.kty.clone()), &["RSA", "EC", "OKP", "oct"]),

@@ -4,18 +4,17 @@
 use crate::algorithm::{Algorithm, AlgorithmSet, Hash};
 use crate::der;
 use crate::scalar::Sha256Digest;
-use jwt_simple::prelude::{
-    ECDSAP256PublicKeyLike, ECDSAP384PublicKeyLike, ES256PublicKey, ES384PublicKey, Ed25519PublicKey,
-    EdDSAPublicKeyLike, HS256Key, HS384Key, HS512Key, MACLike, RS256PublicKey, RSAPublicKeyLike,
-};
+use jwt_simple::prelude::{HS256Key, HS384Key, HS512Key, MACLike};
 use sluice_core::decision::environment::{Environment, SignatureCheck};
 use std::cell::Cell;
 use std::fmt;
 use subtle::ConstantTimeEq;
-use superboring::hash::MessageDigest;
-use superboring::pkey::PKey;
-use superboring::rsa::Padding;
-use superboring::sign::Verifier;
+
+/// What verifies signatures where the host does not: with the feature `own-signatures` code, without it nothing.
+#[cfg_attr(not(feature = "own-signatures"), path = "key/host_alone.rs")]
+mod own;
+
+use own::{Ed25519Key, P256Key, P384Key, RsaKey};
 
 /// The fewest bits of an RSA modulus (RFC 7518 §3.3), and the most: verification takes time with its square, and `jwt-simple` stops
 /// there too.
@@ -49,10 +48,10 @@ pub struct KeyMaterial {
 }
 
 enum Kind {
-    Rsa { spki: Vec<u8>, modulus_length: usize, key: Box<RS256PublicKey> },
-    P256 { spki: Vec<u8>, key: ES256PublicKey },
-    P384 { spki: Vec<u8>, key: ES384PublicKey },
-    Ed25519(Ed25519PublicKey),
+    Rsa { spki: Vec<u8>, modulus_length: usize, key: RsaKey },
+    P256 { spki: Vec<u8>, key: P256Key },
+    P384 { spki: Vec<u8>, key: P384Key },
+    Ed25519(Ed25519Key),
     Secret(Vec<u8>),
 }
 
@@ -91,10 +90,10 @@ impl KeyMaterial {
         }
         let modulus = without_leading_zeros(modulus);
         let exponent = without_leading_zeros(exponent);
-        let key = RS256PublicKey::from_components(modulus, exponent)
-            .map_err(|_| "not an RSA public key: its modulus is even".to_owned())?;
+        let key = RsaKey::new(modulus, exponent)
+            .ok_or_else(|| "not an RSA public key: its modulus is even".to_owned())?;
         let spki = der::rsa_public_key(modulus, exponent);
-        Ok(Self::of(Kind::Rsa { spki, modulus_length: modulus.len(), key: Box::new(key) }))
+        Ok(Self::of(Kind::Rsa { spki, modulus_length: modulus.len(), key }))
     }
 
     /// Why RSA keys of these numbers, whatever they are, are not supported: too short, too long, or of another exponent than 65537.
@@ -116,7 +115,7 @@ impl KeyMaterial {
     /// A sentence: not a point of the curve.
     pub fn p256(x: &[u8], y: &[u8]) -> Result<Self, String> {
         let point = uncompressed(x, y, 32)?;
-        let key = ES256PublicKey::from_bytes(&point).map_err(|_| "no point of P-256".to_owned())?;
+        let key = P256Key::new(&point).ok_or_else(|| "no point of P-256".to_owned())?;
         Ok(Self::of(Kind::P256 { spki: der::p256_public_key(&point), key }))
     }
 
@@ -126,7 +125,7 @@ impl KeyMaterial {
     /// A sentence: not a point of the curve.
     pub fn p384(x: &[u8], y: &[u8]) -> Result<Self, String> {
         let point = uncompressed(x, y, 48)?;
-        let key = ES384PublicKey::from_bytes(&point).map_err(|_| "no point of P-384".to_owned())?;
+        let key = P384Key::new(&point).ok_or_else(|| "no point of P-384".to_owned())?;
         Ok(Self::of(Kind::P384 { spki: der::p384_public_key(&point), key }))
     }
 
@@ -135,8 +134,7 @@ impl KeyMaterial {
     /// # Errors
     /// A sentence: not a point of the curve, or one of small order, for which anybody could sign.
     pub fn ed25519(x: &[u8]) -> Result<Self, String> {
-        let key = Ed25519PublicKey::from_bytes(x)
-            .map_err(|_| "no public key of Ed25519, or a weak one".to_owned())?;
+        let key = Ed25519Key::new(x).ok_or_else(|| "no public key of Ed25519, or a weak one".to_owned())?;
         Ok(Self::of(Kind::Ed25519(key)))
     }
 
@@ -217,7 +215,7 @@ impl KeyMaterial {
         let (kind, bytes): (&[u8], &[u8]) = match &self.kind {
             Kind::Rsa { spki, .. } => (b"RSA ", spki),
             Kind::P256 { spki, .. } | Kind::P384 { spki, .. } => (b"EC ", spki),
-            Kind::Ed25519(key) => (b"Ed25519 ", key.public_key().as_ref().as_ref()),
+            Kind::Ed25519(key) => (b"Ed25519 ", key.bytes()),
             Kind::Secret(secret) => (b"oct ", secret),
         };
         Fingerprint(Sha256Digest::of(&[kind, bytes].concat()))
@@ -225,45 +223,73 @@ impl KeyMaterial {
 
     /// Whether `signature` is this key's for `message`. By the host where it can (RSA with PKCS#1 v1.5, ECDSA), by ourselves
     /// elsewhere: the keys, hashes and primitives of `jwt-simple`, not its reading of tokens and claims, so that there is one of those.
+    ///
+    /// # Errors
+    /// [`Unverifiable`].
     pub fn verifies(
         &self,
         algorithm: Algorithm,
         message: &[u8],
         signature: &[u8],
         environment: &dyn Environment,
-    ) -> bool {
+    ) -> Result<bool, Unverifiable> {
         if self.signature_length(algorithm) != Some(signature.len()) {
-            return false;
+            return Ok(false);
         }
         let host = |public_key: &[u8], signature: &[u8]| {
-            let hash = algorithm.hash()?.name();
-            let check = SignatureCheck { hash, public_key, signature, message };
-            let verified = environment.verify_signature(&check).ok();
+            let verified = by_host(algorithm, public_key, message, signature, environment);
             self.host_refuses.set(verified.is_none());
             verified
         };
         match &self.kind {
             Kind::Rsa { spki, key, .. } => match algorithm {
-                Algorithm::Rs256 | Algorithm::Rs384 | Algorithm::Rs512 => host(spki, signature)
-                    .unwrap_or_else(|| verify_rsa(key, algorithm, Padding::PKCS1, message, signature)),
-                _ => verify_rsa(key, algorithm, Padding::PKCS1_PSS, message, signature),
+                Algorithm::Rs256 | Algorithm::Rs384 | Algorithm::Rs512 => {
+                    host(spki, signature).or_else(|| key.verifies(algorithm, message, signature))
+                }
+                _ => key.verifies(algorithm, message, signature),
             },
-            Kind::P256 { spki, key } => host(spki, &der::ecdsa_signature(signature))
-                .unwrap_or_else(|| verify_p256(key, message, signature)),
-            Kind::P384 { spki, key } => host(spki, &der::ecdsa_signature(signature))
-                .unwrap_or_else(|| verify_p384(key, message, signature)),
-            Kind::Ed25519(key) => ed25519_compact::Signature::from_slice(signature)
-                .is_ok_and(|signature| key.public_key().as_ref().verify(message, &signature).is_ok()),
+            Kind::P256 { spki, key } => {
+                host(spki, &der::ecdsa_signature(signature)).or_else(|| key.verifies(message, signature))
+            }
+            Kind::P384 { spki, key } => {
+                host(spki, &der::ecdsa_signature(signature)).or_else(|| key.verifies(message, signature))
+            }
+            Kind::Ed25519(key) => key.verifies(message, signature),
             Kind::Secret(secret) => {
                 let tag = match algorithm {
                     Algorithm::Hs384 => HS384Key::from_bytes(secret).authentication_tag(message),
                     Algorithm::Hs512 => HS512Key::from_bytes(secret).authentication_tag(message),
                     _ => HS256Key::from_bytes(secret).authentication_tag(message),
                 };
-                tag.as_slice().ct_eq(signature).into()
+                Some(tag.as_slice().ct_eq(signature).into())
             }
         }
+        .ok_or(Unverifiable)
     }
+
+    /// Whether nobody can verify with this key and `algorithms`: we don't, and the host refuses the key when it is asked.
+    pub fn is_unverifiable(&self, algorithms: AlgorithmSet, environment: &dyn Environment) -> bool {
+        algorithms.iter().any(|algorithm| {
+            let length = self.signature_length(algorithm).unwrap_or_default();
+            // Nobody's signature, but of the right length: the host gets as far as to look at it.
+            self.verifies(algorithm, b"", &vec![1; length], environment).is_err()
+        })
+    }
+}
+
+/// Neither the host nor this module can verify the signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unverifiable;
+
+fn by_host(
+    algorithm: Algorithm,
+    public_key: &[u8],
+    message: &[u8],
+    signature: &[u8],
+    environment: &dyn Environment,
+) -> Option<bool> {
+    let hash = algorithm.hash()?.name();
+    environment.verify_signature(&SignatureCheck { hash, public_key, signature, message }).ok()
 }
 
 impl fmt::Debug for KeyMaterial {
@@ -276,44 +302,6 @@ impl fmt::Debug for KeyMaterial {
             Kind::Secret(_) => "***",
         })
     }
-}
-
-fn verify_rsa(
-    key: &RS256PublicKey,
-    algorithm: Algorithm,
-    padding: Padding,
-    message: &[u8],
-    signature: &[u8],
-) -> bool {
-    let digest = match algorithm.hash() {
-        Some(Hash::Sha256) => MessageDigest::sha256(),
-        Some(Hash::Sha384) => MessageDigest::sha384(),
-        Some(Hash::Sha512) => MessageDigest::sha512(),
-        None => return false,
-    };
-    let verify = || {
-        let key = PKey::from_rsa(key.public_key().as_ref().clone())?;
-        let mut verifier = Verifier::new(digest, &key)?;
-        verifier.set_rsa_padding(padding)?;
-        verifier.update(message)?;
-        verifier.verify(signature)
-    };
-    verify().unwrap_or(false)
-}
-
-fn verify_p256(key: &ES256PublicKey, message: &[u8], signature: &[u8]) -> bool {
-    use p256::ecdsa::{Signature, VerifyingKey, signature::hazmat::PrehashVerifier};
-    let key: &VerifyingKey = key.public_key().as_ref();
-    Signature::from_slice(signature)
-        .is_ok_and(|signature| key.verify_prehash(&hmac_sha256::Hash::hash(message), &signature).is_ok())
-}
-
-fn verify_p384(key: &ES384PublicKey, message: &[u8], signature: &[u8]) -> bool {
-    use p384::ecdsa::{Signature, VerifyingKey, signature::hazmat::PrehashVerifier};
-    let key: &VerifyingKey = key.public_key().as_ref();
-    Signature::from_slice(signature).is_ok_and(|signature| {
-        key.verify_prehash(&hmac_sha512::sha384::Hash::hash(message), &signature).is_ok()
-    })
 }
 
 /// SEC 1 §2.3.3.

@@ -2,6 +2,7 @@
 
 use crate::algorithm::{Algorithm, AlgorithmSet};
 use crate::key::{Fingerprint, VerificationKey};
+use sluice_core::decision::environment::Environment;
 
 /// The keys of an issuer.
 #[derive(Debug, Default)]
@@ -37,6 +38,11 @@ impl KeySet {
     /// Whether this key is among them.
     pub fn has(&self, key: Fingerprint) -> bool {
         self.keys.iter().any(|known| known.fingerprint == key)
+    }
+
+    /// Whether nobody verifies with one of them.
+    pub fn is_unverifiable(&self, environment: &dyn Environment) -> bool {
+        self.keys.iter().any(|key| key.material.is_unverifiable(key.algorithms, environment))
     }
 
     /// How many keys are tried for a token without `kid`, at most, and what that takes of the budget.

@@ -1,14 +1,25 @@
 //! The keys of a provider: those that the document holds, or those that are fetched.
 
-use crate::algorithm::AlgorithmSet;
+use crate::algorithm::{Algorithm, AlgorithmSet};
 use crate::failure::Failure;
 use crate::jws::Jws;
-use crate::key::Fingerprint;
+use crate::key::{Fingerprint, KeyMaterial};
 use crate::key_set::{KeySet, NoKey};
+use sluice_core::decision::environment::Environment;
 use sluice_core::decision::exchange::Exchange;
 use sluice_core::decision::wait::Wait;
 use sluice_core::resource::Resource;
 use std::rc::Rc;
+
+/// The base point of P-256 (SEC 2 §2.4.2).
+const P256_X: [u8; 32] = [
+    0x6b, 0x17, 0xd1, 0xf2, 0xe1, 0x2c, 0x42, 0x47, 0xf8, 0xbc, 0xe6, 0xe5, 0x63, 0xa4, 0x40, 0xf2, 0x77,
+    0x03, 0x7d, 0x81, 0x2d, 0xeb, 0x33, 0xa0, 0xf4, 0xa1, 0x39, 0x45, 0xd8, 0x98, 0xc2, 0x96,
+];
+const P256_Y: [u8; 32] = [
+    0x4f, 0xe3, 0x42, 0xe2, 0xfe, 0x1a, 0x7f, 0x9b, 0x8e, 0xe7, 0xeb, 0x4a, 0x7c, 0x0f, 0x9e, 0x16, 0x2b,
+    0xce, 0x33, 0x57, 0x6b, 0x31, 0x5e, 0xce, 0xcb, 0xb6, 0x40, 0x68, 0x37, 0xbf, 0x51, 0xf5,
+];
 
 /// The keys of a provider.
 #[derive(Debug)]
@@ -40,6 +51,18 @@ impl Keys {
     /// Whether they are fetched.
     pub const fn are_fetched(&self) -> bool {
         matches!(self, Self::Fetched { .. })
+    }
+
+    /// Whether the host refuses one of them, where nobody else verifies. Of keys that are still to be fetched it is asked with a point that
+    /// everybody knows.
+    pub fn are_unverifiable(&self, environment: &dyn Environment) -> bool {
+        match self {
+            Self::Inline(set) => set.is_unverifiable(environment),
+            Self::Fetched { .. } => {
+                let es256 = [Algorithm::Es256].into_iter().collect();
+                KeyMaterial::p256(&P256_X, &P256_Y).is_ok_and(|key| key.is_unverifiable(es256, environment))
+            }
+        }
     }
 
     /// Whether a token that this key signed may still be accepted for that: a key that was fetched may be gone since.

@@ -1,6 +1,7 @@
 //! The decision: which rule, which of its providers, and what is answered.
 
 use crate::PLACE;
+use crate::algorithm::VERIFIES_BY_ITSELF;
 use crate::api_key::ApiKeyProvider;
 use crate::challenge::{Challenges, Scheme};
 use crate::credential::{CredentialSource, Found};
@@ -15,6 +16,7 @@ use crate::token_cache::{Remembered, TokenCache, TokenHash};
 use crate::verifier::{Signatures, Verifier};
 use sluice_core::caller::identity::Identity;
 use sluice_core::decision::compile::Stage;
+use sluice_core::decision::environment::Environment;
 use sluice_core::decision::exchange::Exchange;
 use sluice_core::decision::place::Place;
 use sluice_core::decision::reason::ReasonId;
@@ -159,6 +161,19 @@ impl Stage for Authn {
 
     fn waits(&self) -> bool {
         self.fetches_keys
+    }
+
+    /// Asked of the host with the document's own keys, once: no token would have an answer but 503.
+    fn lacks(&self, environment: &dyn Environment) -> Option<String> {
+        let unverifiable = |provider: &&Provider| match &provider.kind {
+            ProviderKind::Jwt(jwt) => jwt.keys.are_unverifiable(environment),
+            ProviderKind::ApiKey(_) | ProviderKind::Forwarded(_) => false,
+        };
+        let provider = self.providers.iter().filter(|_| !VERIFIES_BY_ITSELF).find(unverifiable)?;
+        Some(format!(
+            "authn: the host does not verify signatures with the keys of the provider `{}` (it has no `verify_signature`, or refuses a key), and this edition of the module does not by itself: `sluice.wasm` does",
+            provider.name
+        ))
     }
 
     fn decide(&self, exchange: &mut Exchange<'_>, mutations: &mut Mutations) -> Verdict {

@@ -84,15 +84,20 @@ impl Verifier {
                 Exhausted::Source => Failure::SourceBudgetExhausted,
                 Exhausted::Worker => Failure::BudgetExhausted,
             })?;
-        let mut found = None;
+        let (mut found, mut unverifiable) = (None, false);
         for key in untried {
             let foreseen = key.material.cost(algorithm);
-            let signed = key.material.verifies(algorithm, jws.signed(token), &jws.signature, environment);
+            let verified = key.material.verifies(algorithm, jws.signed(token), &jws.signature, environment);
             // More than was foreseen, where the host turns out not to know this key.
             let cost = key.material.cost(algorithm);
             taken.add(cost.saturating_sub(foreseen));
             signatures.spent = signatures.spent.saturating_add(cost);
             left = left.saturating_sub(foreseen);
+            // Not known to be wrong, and so neither remembered as that nor, in the end, refused as that.
+            let Ok(signed) = verified else {
+                unverifiable = true;
+                continue;
+            };
             signatures.add(key.fingerprint, signed);
             if signed {
                 found = Some(key.fingerprint);
@@ -101,7 +106,7 @@ impl Verifier {
             self.forged.borrow_mut().add(token, key.fingerprint);
         }
         taken.give_back(left);
-        found.ok_or(Failure::SignatureInvalid)
+        found.ok_or(if unverifiable { Failure::SignatureUnverifiable } else { Failure::SignatureInvalid })
     }
 
     /// The request is decided: its source is charged with what a token cost that nobody accepted.

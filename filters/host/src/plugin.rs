@@ -102,6 +102,11 @@ impl Plugin {
         if !missing.is_empty() {
             return false;
         }
+        self.environment.begin_phase();
+        if let Some(lacking) = pipeline.lacks(&self.environment) {
+            refuse_configuration(&lacking);
+            return false;
+        }
         for warning in pipeline.warnings() {
             log::warn!("configuration: {warning}");
         }

@@ -81,6 +81,17 @@ macro_rules! sections {
                 names
             }
 
+            /// The fields that ask for signatures which no host verifies, and what they ask for: such a document needs a module that
+            /// verifies by itself.
+            pub fn beyond_hosts(&self) -> Vec<(FieldPath, &'static str)> {
+                #[cfg(feature = "auth")]
+                if let Some(authn) = &self.authn {
+                    let beyond = authn.beyond_hosts(&FieldPath::root().field("authn"));
+                    return beyond.into_iter().map(|(path, algorithm)| (path, algorithm.name())).collect();
+                }
+                Vec::new()
+            }
+
             /// The names of the sections that the document has.
             pub fn sections(&self) -> Vec<&'static str> {
                 let mut names = Vec::new();

@@ -300,6 +300,11 @@ impl Pipeline {
         self.stages.iter().any(|stage| stage.is_told_of_its_life())
     }
 
+    /// What the document can't do without and the host does not have: it must not be served then.
+    pub fn lacks(&self, environment: &dyn Environment) -> Option<String> {
+        self.stages.iter().find_map(|stage| stage.lacks(environment))
+    }
+
     /// A worker begins to use the document. To be called once it is sure to: a host may compile a configuration only to try it.
     pub fn start(&self, environment: &dyn Environment) {
         self.stages.iter().for_each(|stage| stage.start(environment));

@@ -19,6 +19,13 @@ pub struct Metadata {
     pub sections: Vec<String>,
     /// The `proxy_on_*` functions of requests that Envoy finds in it.
     pub callbacks: Vec<String>,
+    /// Whether it verifies signatures by itself where the host does not. Those that don't say so do.
+    #[serde(default = "yes")]
+    pub own_signatures: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// Why a file says nothing about itself.

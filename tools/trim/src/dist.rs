@@ -88,7 +88,7 @@ pub fn build(layout: &Layout, editions: &[Edition], version: &str) -> Result<(),
     let lock = File::create(layout.records.join("lock"))?;
     lock.lock()?;
 
-    for group in editions.chunk_by(|one, next| one.features == next.features) {
+    for group in editions.chunk_by(|one, next| one.all_features() == next.all_features()) {
         if group.iter().all(|edition| layout.is_current(edition)) {
             for edition in group {
                 println!("  {} is current", edition.file_name());
@@ -96,7 +96,8 @@ pub fn build(layout: &Layout, editions: &[Edition], version: &str) -> Result<(),
             continue;
         }
         let start = Instant::now();
-        let built = compile(layout, group[0].features)?;
+        let features = group[0].all_features();
+        let built = compile(layout, &features)?;
         let module = fs::read(&built)?;
         for edition in group {
             let trimmed = trim(&module, &edition.exports(), Some(&edition.metadata(version)))
@@ -114,7 +115,7 @@ pub fn build(layout: &Layout, editions: &[Edition], version: &str) -> Result<(),
                 trimmed.functions.0 - trimmed.functions.1,
             );
         }
-        println!("  features {}: {:.1} s", listed(group[0].features), start.elapsed().as_secs_f32());
+        println!("  features {}: {:.1} s", features.join(", "), start.elapsed().as_secs_f32());
     }
     Ok(())
 }
@@ -122,22 +123,7 @@ pub fn build(layout: &Layout, editions: &[Edition], version: &str) -> Result<(),
 /// Runs cargo and gives the module that it made.
 /// The document's sections are features of the pipeline: cargo's argument for them.
 fn features_of_pipeline(features: &[&str]) -> String {
-    each_once(features)
-        .iter()
-        .map(|feature| format!("sluice-pipeline/{feature}"))
-        .collect::<Vec<_>>()
-        .join(",")
-}
-
-fn listed(features: &[&str]) -> String {
-    each_once(features).join(", ")
-}
-
-/// One feature may bring several sections, which stand together.
-fn each_once<'f>(features: &[&'f str]) -> Vec<&'f str> {
-    let mut features = features.to_vec();
-    features.dedup();
-    features
+    features.iter().map(|feature| format!("sluice-pipeline/{feature}")).collect::<Vec<_>>().join(",")
 }
 
 fn compile(layout: &Layout, features: &[&str]) -> Result<PathBuf, Box<dyn Error>> {
@@ -160,7 +146,7 @@ fn compile(layout: &Layout, features: &[&str]) -> Result<PathBuf, Box<dyn Error>
     if !output.status.success() {
         return Err(format!(
             "cargo could not build {PACKAGE} with {}: see its messages above",
-            listed(features)
+            features.join(", ")
         )
         .into());
     }

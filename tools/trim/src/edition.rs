@@ -57,60 +57,83 @@ pub struct Edition {
     pub name: &'static str,
     /// The cargo features of [`PACKAGE`] that it is built with; the default ones are off.
     pub features: &'static [&'static str],
+    /// Whether it verifies signatures by itself where the host does not.
+    pub own_signatures: bool,
     /// The sections of a document that it accepts, besides `version`, `client` and `definitions`.
     pub sections: &'static [&'static str],
     /// The callbacks of requests that it exports: each costs on every request, needed or not.
     pub callbacks: &'static [&'static str],
 }
 
-/// Editions with equal features stand together: they are cut from one build.
-pub const EDITIONS: [Edition; 9] = [
+/// Editions of equal features stand together: they are cut from one build.
+pub const EDITIONS: [Edition; 10] = [
     Edition {
         name: "sluice",
         features: ALL_FEATURES,
+        own_signatures: true,
         sections: ALL_SECTIONS,
         callbacks: &[REQUEST, TRAILERS, RESPONSE, LOG],
     },
     Edition {
         name: "sluice-bodies",
         features: ALL_FEATURES,
+        own_signatures: true,
         sections: ALL_SECTIONS,
         callbacks: &[REQUEST, REQUEST_BODY, TRAILERS, RESPONSE, LOG],
     },
     Edition {
         name: "sluice-headers",
         features: ALL_FEATURES,
+        own_signatures: true,
         sections: ALL_SECTIONS,
         callbacks: &[REQUEST, TRAILERS, RESPONSE],
     },
     Edition {
         name: "sluice-requests",
         features: ALL_FEATURES,
+        own_signatures: true,
         sections: ALL_SECTIONS,
         callbacks: &[REQUEST, TRAILERS],
     },
     Edition {
+        name: "sluice-host-signatures",
+        features: ALL_FEATURES,
+        own_signatures: false,
+        sections: ALL_SECTIONS,
+        callbacks: &[REQUEST, TRAILERS, RESPONSE, LOG],
+    },
+    Edition {
         name: "sluice-auth",
         features: &["auth"],
+        own_signatures: true,
         sections: &[AUTHN, AUTHZ],
         callbacks: &[REQUEST, TRAILERS],
     },
     Edition {
         name: "sluice-rate-limit",
         features: &["rate-limit"],
+        own_signatures: false,
         sections: &[RATE_LIMIT],
         callbacks: &[REQUEST, RESPONSE],
     },
     Edition {
         name: "sluice-routing",
         features: &["routing"],
+        own_signatures: false,
         sections: &[ROUTING],
         callbacks: &[REQUEST, TRAILERS],
     },
-    Edition { name: "sluice-fault", features: &["fault"], sections: &[FAULT], callbacks: &[REQUEST] },
+    Edition {
+        name: "sluice-fault",
+        features: &["fault"],
+        own_signatures: false,
+        sections: &[FAULT],
+        callbacks: &[REQUEST],
+    },
     Edition {
         name: "sluice-telemetry",
         features: &["telemetry"],
+        own_signatures: false,
         sections: &[TELEMETRY],
         callbacks: &[REQUEST, LOG],
     },
@@ -119,6 +142,14 @@ pub const EDITIONS: [Edition; 9] = [
 // === impl Edition ===
 
 impl Edition {
+    /// The cargo features of the pipeline that it is built with, each once: one may bring several sections.
+    pub fn all_features(&self) -> Vec<&'static str> {
+        let mut features = self.features.to_vec();
+        features.dedup();
+        features.extend(self.own_signatures.then_some("own-signatures"));
+        features
+    }
+
     /// Everything that its module exports.
     pub fn exports(&self) -> BTreeSet<&'static str> {
         COMMON_EXPORTS.iter().chain(self.callbacks).copied().collect()
@@ -132,6 +163,7 @@ impl Edition {
             edition: self.name.to_owned(),
             sections: owned(self.sections),
             callbacks: owned(self.callbacks),
+            own_signatures: self.own_signatures,
         }
     }
 

@@ -54,6 +54,11 @@ pub trait Stage {
     /// reply's reason itself).
     fn decide(&self, exchange: &mut Exchange<'_>, mutations: &mut Mutations) -> Verdict;
 
+    /// What this stage can't do without and the host does not have, as a sentence: the document is refused then.
+    fn lacks(&self, _environment: &dyn Environment) -> Option<String> {
+        None
+    }
+
     /// Whether [`Self::start`] and [`Self::end`] are to be called.
     fn is_told_of_its_life(&self) -> bool {
         false

@@ -63,8 +63,10 @@ fn editions_have_names_of_their_own_and_equal_features_stand_together() {
     names.dedup();
     assert_eq!(names.len(), EDITIONS.len());
 
-    let groups: Vec<_> =
-        EDITIONS.chunk_by(|one, next| one.features == next.features).map(|group| group[0].features).collect();
+    let groups: Vec<_> = EDITIONS
+        .chunk_by(|one, next| one.all_features() == next.all_features())
+        .map(|group| group[0].all_features())
+        .collect();
     for (index, features) in groups.iter().enumerate() {
         assert!(!groups[index + 1..].contains(features), "{features:?} would be built twice");
     }
@@ -78,6 +80,8 @@ fn every_edition_keeps_the_common_exports_and_says_what_it_has() {
         let metadata = edition.metadata("1.0.0");
         assert_eq!(metadata.edition, edition.name);
         assert_eq!(metadata.callbacks, edition.callbacks);
+        let verifies = edition.all_features().contains(&"own-signatures");
+        assert_eq!(metadata.own_signatures, verifies, "{}", edition.name);
         assert!(metadata.callbacks.iter().all(|name| exports.contains(name.as_str())));
     }
 }

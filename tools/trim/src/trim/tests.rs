@@ -42,6 +42,7 @@ fn names_of_exports(module: &[u8]) -> Vec<String> {
 
 fn metadata() -> Metadata {
     Metadata {
+        own_signatures: true,
         version: "1.2.3".to_owned(),
         edition: "sluice-test".to_owned(),
         sections: vec!["authn".to_owned()],
