@@ -54,7 +54,8 @@ lint: setup ## Formatting, clippy natively and as the module sees the code, and 
 	tools/wasm-cargo clippy --package sluice-suite --lib --target wasm32-wasip1 -- -D warnings
 	@tools/check-dependencies
 
-bench: build-suite ## Measures what a request costs, beside Envoy's own filters
+bench: setup-run ## Measures what a request costs, beside Envoy's own filters
+	@tools/build-modules --only sluice,sluice-headers,sluice-host-signatures
 	@ENVOY_BIN=$(CURDIR)/.tools/bin/envoy cargo run --profile tool -p sluice-bench --
 
 images: build ## Builds dist/images/: an OCI image of each module, in both forms, and one of the demo
