@@ -93,7 +93,6 @@ fn the_page_on_adding_a_policy_adds_one() {
     // Within the target folder, where a second run finds what the first has built.
     let copy = &Path::new(env!("CARGO_TARGET_TMPDIR")).join("adding-a-policy");
     copy_of_the_checkout(&root, copy);
-    let mut document = String::new();
     let mut console = String::new();
     let mut written = BTreeMap::new();
     for Block { language, file, text } in blocks(&page) {
@@ -106,12 +105,10 @@ fn the_page_on_adding_a_policy_adds_one() {
                 write(&copy.join(file), text.as_bytes());
                 assert_eq!(written.insert(file, text), None, "{file} stands twice");
             }
-            ("yaml", None) => document = text,
             ("console", None) => console = text,
             _ => panic!("a block that nothing is done with:\n{text}"),
         }
     }
-    write(&copy.join("maintenance.yaml"), document.as_bytes());
 
     let tested = run(copy, &["test", "--profile", "tool", "-p", "sluice-maintenance"]);
     assert!(tested.contains("test result: ok. 2 passed"), "{tested}");
