@@ -120,5 +120,5 @@ fn the_page_on_adding_a_policy_adds_one() {
     // It is told of responses: the command knows a module that is.
     let output =
         run(copy, &["run", "-q", "--profile", "tool", "-p", "sluice-cli", "--", "check", "maintenance.yaml"]);
-    assert!(output.contains("sluice-headers.wasm is enough"), "{output}");
+    assert!(output.contains("needs sluice-headers.wasm, for maintenance.rules[2].do.announce"), "{output}");
 }

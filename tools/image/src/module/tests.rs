@@ -153,7 +153,7 @@ fn labels_say_what_the_module_is() {
         ("org.opencontainers.image.revision", "0123abc"),
         ("io.sluice.policy-version", "1"),
         ("io.sluice.edition", "sluice"),
-        ("io.sluice.sections", "authn,authz,rateLimit,routing,fault,compose,telemetry"),
+        ("io.sluice.sections", &sluice_pipeline::SECTIONS.join(",")),
         (
             "io.sluice.callbacks",
             "proxy_on_request_headers,proxy_on_request_trailers,proxy_on_response_headers,proxy_on_log",
