@@ -1,6 +1,8 @@
 //! What is said of versions, and what becomes of those that have ended.
 
 use super::*;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn at(date: &str) -> SimulatedHost {
     SimulatedHost::default().at(crate::date::Date::new(date).unwrap().begins())

@@ -1,6 +1,8 @@
 //! What is wrong with a section.
 
 use super::*;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 use sluice_core::decision::compile::Compiler;
 use sluice_core::decision::compile::PolicySection;
 use sluice_core::decision::follow_up::Phase;
