@@ -66,9 +66,9 @@ fn sift(mut parent: usize, end: usize, list: &mut dyn FnMut(Step) -> bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
-    use proptest::prelude::*;
 
     proptest! {
         #[test]

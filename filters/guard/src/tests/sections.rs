@@ -1,13 +1,13 @@
 //! What is wrong with a section.
 
 use super::*;
-#[cfg(target_arch = "wasm32")]
-use wasm_bindgen_test::wasm_bindgen_test as test;
 use sluice_core::decision::compile::Compiler;
 use sluice_core::decision::compile::PolicySection;
 use sluice_core::decision::follow_up::Phase;
 use sluice_core::document::decode;
 use sluice_core::document::problem::FieldPath;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn problems(section: Value) -> String {
     match Stand::new::<GuardSection>("guard", section) {
