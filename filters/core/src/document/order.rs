@@ -63,12 +63,10 @@ fn sift(mut parent: usize, end: usize, list: &mut dyn FnMut(Step) -> bool) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(target_arch = "wasm32")))]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    #[cfg(target_arch = "wasm32")]
-    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     proptest! {
         #[test]
