@@ -1,6 +1,8 @@
 //! What a browser is told.
 
 use super::*;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 fn section() -> Value {
     json!({ "cors": [

@@ -4,6 +4,8 @@ use super::*;
 use sluice_core::decision::follow_up::{Aftermath, BodyPart, BodyVerdict, FollowUp, Phase, Phases};
 use sluice_core::decision::response::Response;
 use sluice_core::http::header_map::HeaderMap;
+#[cfg(target_arch = "wasm32")]
+use wasm_bindgen_test::wasm_bindgen_test as test;
 
 /// What became of a body that came in parts.
 #[derive(Debug, Default, PartialEq, Eq)]
