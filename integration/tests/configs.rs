@@ -223,3 +223,22 @@ fn no_access_log_that_we_ship_holds_a_query() {
         }
     }
 }
+
+/// The edge of docker-compose.yml has a policy of its own: the demo's, where it has no reason to say more.
+#[test]
+fn the_edge_of_compose_has_every_section_of_the_demos_edge() {
+    let (demo, compose) =
+        (yaml("envoy-configs/edge/policy.yaml"), yaml("envoy-configs/compose/edge.policy.yaml"));
+    // A quota over all edges, and Envoy's own spans.
+    let its_own = ["rateLimit", "telemetry"];
+    let sections = demo.as_object().unwrap();
+    assert!(sections.len() > its_own.len());
+    for (section, wanted) in sections {
+        let found = &compose[section];
+        if its_own.contains(&section.as_str()) {
+            assert!(!found.is_null(), "{section} is missing");
+        } else {
+            assert_eq!(found, wanted, "{section}");
+        }
+    }
+}
