@@ -23,21 +23,12 @@ pub struct Exchange<'a> {
     selectors: &'a SelectorIndex,
     candidates: &'a Candidates,
     address: &'a AddressConfig,
-    client_address: OnceCell<Result<Option<IpAddr>, AmbiguousAddress>>,
     peer_identity_header: Option<&'a HeaderName>,
-    peer_identity: OnceCell<Result<Option<String>, AmbiguousPeer>>,
-    identity: Option<Rc<Identity>>,
-    decisions: RefCell<Vec<ReasonId>>,
-    notes: Option<RefCell<Vec<String>>>,
-    known: Known,
-    /// What the stage that waits had decided until then.
-    provisional: Vec<ReasonId>,
-    follow_ups: Vec<Box<dyn FollowUp>>,
-    api_version: Option<Rc<str>>,
+    facts: Facts,
 }
 
-/// What is known of a request that waits, without what is borrowed: see [`Exchange::suspend`].
-#[derive(Debug)]
+/// What is known of a request, without what is borrowed: what outlives a wait, see [`Exchange::suspend`].
+#[derive(Debug, Default)]
 pub struct Facts {
     client_address: OnceCell<Result<Option<IpAddr>, AmbiguousAddress>>,
     peer_identity: OnceCell<Result<Option<String>, AmbiguousPeer>>,
@@ -45,6 +36,7 @@ pub struct Facts {
     decisions: RefCell<Vec<ReasonId>>,
     notes: Option<RefCell<Vec<String>>>,
     known: Known,
+    /// What the stage that waits had decided until then.
     provisional: Vec<ReasonId>,
     follow_ups: Vec<Box<dyn FollowUp>>,
     api_version: Option<Rc<str>>,
@@ -65,79 +57,27 @@ impl<'a> Exchange<'a> {
             selectors,
             candidates,
             address,
-            client_address: OnceCell::new(),
             peer_identity_header: None,
-            peer_identity: OnceCell::new(),
-            identity: None,
-            decisions: RefCell::default(),
-            notes: None,
-            known: Known::default(),
-            provisional: Vec::new(),
-            follow_ups: Vec::new(),
-            api_version: None,
+            facts: Facts::default(),
         }
     }
 
     /// What is known, to go on with later.
     #[must_use]
     pub fn suspend(self) -> Facts {
-        let Self {
-            client_address,
-            peer_identity,
-            identity,
-            decisions,
-            notes,
-            known,
-            provisional,
-            follow_ups,
-            api_version,
-            ..
-        } = self;
-        Facts {
-            client_address,
-            peer_identity,
-            identity,
-            decisions,
-            notes,
-            known,
-            provisional,
-            follow_ups,
-            api_version,
-        }
+        self.facts
     }
 
     /// Goes on with what is known.
     #[must_use]
     pub fn resume(self, facts: Facts) -> Self {
-        let Facts {
-            client_address,
-            peer_identity,
-            identity,
-            decisions,
-            notes,
-            known,
-            provisional,
-            follow_ups,
-            api_version,
-        } = facts;
-        Self {
-            client_address,
-            peer_identity,
-            identity,
-            decisions,
-            notes,
-            known,
-            provisional,
-            follow_ups,
-            api_version,
-            ..self
-        }
+        Self { facts, ..self }
     }
 
     /// The same, keeping what policies [note](Self::note): for `sluice explain`.
     #[must_use]
     pub fn explained(mut self) -> Self {
-        self.notes = Some(RefCell::default());
+        self.facts.notes = Some(RefCell::default());
         self
     }
 
@@ -151,7 +91,7 @@ impl<'a> Exchange<'a> {
     /// With an identity that is known already.
     #[must_use]
     pub fn with_identity(mut self, identity: Option<Rc<Identity>>) -> Self {
-        self.identity = identity;
+        self.facts.identity = identity;
         self
     }
 
@@ -187,7 +127,10 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// [`AmbiguousAddress`], where it can't be told: no rule may take that for the absence of an address.
     pub fn resolve_client_address(&self) -> Result<Option<IpAddr>, AmbiguousAddress> {
-        *self.client_address.get_or_init(|| self.address.resolve(self.request.headers(), self.environment))
+        *self
+            .facts
+            .client_address
+            .get_or_init(|| self.address.resolve(self.request.headers(), self.environment))
     }
 
     /// The SPIFFE identity of the connection's peer; asked of the host at most once. `None` where there is none, or where it can't be
@@ -201,7 +144,7 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// [`AmbiguousPeer`], where it can't be told: no rule may take that for the absence of an identity.
     pub fn resolve_peer_identity(&self) -> Result<Option<&str>, AmbiguousPeer> {
-        let found = self.peer_identity.get_or_init(|| {
+        let found = self.facts.peer_identity.get_or_init(|| {
             let first = self.environment.peer_identity();
             client::only_identity(first, self.peer_identity_header, self.request.headers())
         });
@@ -210,22 +153,22 @@ impl<'a> Exchange<'a> {
 
     /// Who is calling, once authentication has proven it.
     pub fn identity(&self) -> Option<&Rc<Identity>> {
-        self.identity.as_ref()
+        self.facts.identity.as_ref()
     }
 
     /// Authentication has proven who is calling.
     pub fn set_identity(&mut self, identity: Rc<Identity>) {
-        self.identity = Some(identity);
+        self.facts.identity = Some(identity);
     }
 
     /// The version of the API that is called (`api.version`), where the document tells versions apart.
     pub fn api_version(&self) -> Option<&str> {
-        self.api_version.as_deref()
+        self.facts.api_version.as_deref()
     }
 
     /// It has been found out which version of the API is called.
     pub fn set_api_version(&mut self, version: Rc<str>) {
-        self.api_version = Some(version);
+        self.facts.api_version = Some(version);
     }
 
     /// The answer to `call`.
@@ -233,7 +176,7 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// [`Wait`], to be passed on, where it is not there yet.
     pub fn ask(&self, call: &Call) -> Result<Rc<Answer>, Wait> {
-        self.known.answer(call).cloned().ok_or_else(|| Wait::Calls(vec![call.clone()]))
+        self.facts.known.answer(call).cloned().ok_or_else(|| Wait::Calls(vec![call.clone()]))
     }
 
     /// The answers to `calls`, which are made at the same time, in their order.
@@ -242,16 +185,16 @@ impl<'a> Exchange<'a> {
     /// [`Wait`], to be passed on, where one is not there yet.
     pub fn ask_all(&self, calls: &[Call]) -> Result<Vec<Rc<Answer>>, Wait> {
         let missing: Vec<Call> =
-            calls.iter().filter(|call| self.known.answer(call).is_none()).cloned().collect();
+            calls.iter().filter(|call| self.facts.known.answer(call).is_none()).cloned().collect();
         if !missing.is_empty() {
             return Err(Wait::Calls(missing));
         }
-        Ok(calls.iter().filter_map(|call| self.known.answer(call).cloned()).collect())
+        Ok(calls.iter().filter_map(|call| self.facts.known.answer(call).cloned()).collect())
     }
 
     /// Whether a call of the stage that is asked has been answered, so that it is not asked for the first time.
     pub fn has_answers(&self) -> bool {
-        self.known.has_answers()
+        self.facts.known.has_answers()
     }
 
     /// A shared resource, or that it can't be had; a stage waits for it once.
@@ -262,7 +205,7 @@ impl<'a> Exchange<'a> {
         if let Some(value) = resource.find(self.environment) {
             return Ok(Ok(value));
         }
-        if !self.known.has_waited(resource.key(), false)
+        if !self.facts.known.has_waited(resource.key(), false)
             && let Some(awaited) = resource.awaited()
         {
             return Err(Wait::Resource(awaited));
@@ -278,7 +221,7 @@ impl<'a> Exchange<'a> {
     /// [`Wait`], to be passed on.
     pub fn renew<T: 'static>(&self, resource: &Resource<T>) -> Result<(), Wait> {
         resource.look(self.environment);
-        if !self.known.has_waited(resource.key(), true)
+        if !self.facts.known.has_waited(resource.key(), true)
             && let Some(awaited) = resource.awaited_newer(self.environment.now())
         {
             return Err(Wait::Resource(awaited));
@@ -291,35 +234,35 @@ impl<'a> Exchange<'a> {
     /// # Errors
     /// [`Wait`], to be passed on, before it has passed.
     pub fn pause(&self, duration: Duration) -> Result<(), Wait> {
-        if self.known.next_pause_is_over() { Ok(()) } else { Err(Wait::Pause(duration)) }
+        if self.facts.known.next_pause_is_over() { Ok(()) } else { Err(Wait::Pause(duration)) }
     }
 
     /// A random number, uniform over all of `u64`, that a client cannot foresee. A stage that waited gets the same ones again.
     pub fn draw(&self) -> u64 {
-        self.known.draw(|| self.environment.random())
+        self.facts.known.draw(|| self.environment.random())
     }
 
     /// Leaves something behind for the body, the response or the end of the request. The section must have said that it needs these
     /// phases ([`Compiler::need`](crate::decision::compile::Compiler::need)).
     pub fn follow_up(&mut self, follow_up: Box<dyn FollowUp>) {
-        self.follow_ups.push(follow_up);
+        self.facts.follow_ups.push(follow_up);
     }
 
     /// What was left behind since the last call, in the order of the stages.
     pub fn take_follow_ups(&mut self) -> Vec<Box<dyn FollowUp>> {
-        std::mem::take(&mut self.follow_ups)
+        std::mem::take(&mut self.facts.follow_ups)
     }
 
     /// A decision has been made: it is counted and logged.
     pub fn record(&self, reason: ReasonId) {
-        self.decisions.borrow_mut().push(reason);
+        self.facts.decisions.borrow_mut().push(reason);
     }
 
     /// Tells `sluice explain` what was looked at and why it was decided so; without the feature `explain`, as in the module, it is
     /// nothing. Never note a credential.
     pub fn note(&self, text: impl FnOnce() -> String) {
         if cfg!(feature = "explain")
-            && let Some(notes) = &self.notes
+            && let Some(notes) = &self.facts.notes
         {
             notes.borrow_mut().push(text());
         }
@@ -328,7 +271,7 @@ impl<'a> Exchange<'a> {
     /// As [`note`](Self::note), where there may be nothing to tell.
     pub fn note_where(&self, text: impl FnOnce() -> Option<String>) {
         if cfg!(feature = "explain")
-            && let Some(notes) = &self.notes
+            && let Some(notes) = &self.facts.notes
         {
             notes.borrow_mut().extend(text());
         }
@@ -343,43 +286,43 @@ impl<'a> Exchange<'a> {
 
     /// The decisions since the last call.
     pub fn take_decisions(&self) -> Vec<ReasonId> {
-        self.decisions.take()
+        self.facts.decisions.take()
     }
 
     /// The decisions behind the first `count`.
     pub fn decisions_after(&self, count: usize) -> Vec<ReasonId> {
-        self.decisions.borrow().get(count..).unwrap_or_default().to_vec()
+        self.facts.decisions.borrow().get(count..).unwrap_or_default().to_vec()
     }
 
     /// How many decisions, notes and follow-ups there are.
     pub(crate) fn progress(&self) -> (usize, usize, usize) {
-        let notes = self.notes.as_ref().map_or(0, |notes| notes.borrow().len());
-        (self.decisions.borrow().len(), notes, self.follow_ups.len())
+        let notes = self.facts.notes.as_ref().map_or(0, |notes| notes.borrow().len());
+        (self.facts.decisions.borrow().len(), notes, self.facts.follow_ups.len())
     }
 
     /// Takes back what came after `progress`: the stage is asked again. It still counts if the client leaves before that.
     pub(crate) fn go_back_to(&mut self, progress: (usize, usize, usize)) {
-        let decisions = self.decisions.get_mut();
-        self.provisional = decisions.split_off(progress.0.min(decisions.len()));
-        if let Some(notes) = &self.notes {
+        let decisions = self.facts.decisions.get_mut();
+        self.facts.provisional = decisions.split_off(progress.0.min(decisions.len()));
+        if let Some(notes) = &self.facts.notes {
             notes.borrow_mut().truncate(progress.1);
         }
-        self.follow_ups.truncate(progress.2);
+        self.facts.follow_ups.truncate(progress.2);
     }
 
     /// The stage is asked from its beginning.
     pub(crate) fn rewind(&self) {
-        self.known.rewind();
+        self.facts.known.rewind();
     }
 
     /// The stage has decided.
     pub(crate) fn forget_known(&mut self) {
-        self.known.clear();
+        self.facts.known.clear();
     }
 
     /// The notes since the last call.
     pub fn take_notes(&self) -> Vec<String> {
-        self.notes.as_ref().map(RefCell::take).unwrap_or_default()
+        self.facts.notes.as_ref().map(RefCell::take).unwrap_or_default()
     }
 }
 
