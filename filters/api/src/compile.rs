@@ -14,7 +14,7 @@ use sluice_core::decision::verdict::LocalReply;
 use sluice_core::document::list::OneOrMany;
 use sluice_core::document::problem::FieldPath;
 use sluice_core::http::header::{HeaderName, HeaderValue};
-use sluice_core::rule::head::{Head, HeadConfig};
+use sluice_core::rule::head::{HasHead, Head, HeadConfig};
 use std::rc::Rc;
 
 /// No browser remembers a preflight's answer for longer than a day (Chromium: two hours).
@@ -36,28 +36,14 @@ impl PolicySection for ApiSection {
             compiler.problems.warn(path, "neither `versions` nor `cors`: the section does nothing");
         }
         let versions_path = path.field("versions");
-        let heads =
-            Head::compile_ordered(self.versions.iter().map(VersionConfig::head), &versions_path, compiler);
-        let versions: Vec<_> = self
-            .versions
-            .iter()
-            .zip(heads)
-            .enumerate()
-            .map(|(at, (version, head))| {
-                Rc::new(version.compile(head, self.shadow, &versions_path.index(at), compiler))
-            })
-            .collect();
+        let versions =
+            Head::compile_rules(&self.versions, &versions_path, compiler, |version, head, path, compiler| {
+                Rc::new(version.compile(head, self.shadow, path, compiler))
+            });
         let cors_path = path.field("cors");
-        let heads = Head::compile_ordered(self.cors.iter().map(CorsConfig::head), &cors_path, compiler);
-        let cors: Vec<_> = self
-            .cors
-            .iter()
-            .zip(heads)
-            .enumerate()
-            .map(|(at, (rule, head))| {
-                Rc::new(rule.compile(head, self.shadow, &cors_path.index(at), compiler))
-            })
-            .collect();
+        let cors = Head::compile_rules(&self.cors, &cors_path, compiler, |rule, head, path, compiler| {
+            Rc::new(rule.compile(head, self.shadow, path, compiler))
+        });
         if cors.iter().any(|rule| !rule.shadow) {
             compiler.need(Phase::Response, &cors_path);
         }
@@ -79,12 +65,14 @@ impl PolicySection for ApiSection {
     }
 }
 
-impl VersionConfig {
+impl HasHead for VersionConfig {
     fn head(&self) -> HeadConfig<'_> {
         // A version in shadow is one all the same.
         HeadConfig { name: &self.name, matches: self.matches.as_ref(), when: None, shadow: false }
     }
+}
 
+impl VersionConfig {
     fn compile(
         &self,
         head: Head,
@@ -139,11 +127,13 @@ impl VersionConfig {
     }
 }
 
-impl CorsConfig {
+impl HasHead for CorsConfig {
     fn head(&self) -> HeadConfig<'_> {
         HeadConfig { name: &self.name, matches: self.matches.as_ref(), when: None, shadow: false }
     }
+}
 
+impl CorsConfig {
     fn compile(&self, head: Head, section_shadow: bool, path: &FieldPath, compiler: &mut Compiler) -> Cors {
         let shadow = self.shadow || section_shadow;
         let origins = self.origins.as_slice().to_vec();

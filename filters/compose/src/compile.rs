@@ -8,7 +8,7 @@ use sluice_core::decision::place::{Place, Section};
 use sluice_core::decision::reason::Outcome;
 use sluice_core::document::problem::FieldPath;
 use sluice_core::http::header::{HeaderName, HeaderValue};
-use sluice_core::rule::head::{Head, HeadConfig};
+use sluice_core::rule::head::{HasHead, Head, HeadConfig};
 use sluice_core::rule::selector::SelectorId;
 use std::time::Duration;
 
@@ -46,24 +46,19 @@ impl PolicySection for ComposeSection {
         if self.rules.is_empty() {
             compiler.problems.warn(&path, "no rule: the section does nothing");
         }
-        let heads = Head::compile_ordered(self.rules.iter().map(RuleConfig::head), &path, compiler);
-        let rules: Vec<Rule> = self
-            .rules
-            .iter()
-            .zip(heads)
-            .enumerate()
-            .map(|(position, (rule, head))| rule.compile(head, &path.index(position), compiler))
-            .collect();
+        let rules = Head::compile_rules(&self.rules, &path, compiler, RuleConfig::compile);
         if rules.is_empty() { Vec::new() } else { vec![Box::new(ComposePolicy { rules })] }
     }
 }
 
-impl RuleConfig {
+impl HasHead for RuleConfig {
     fn head(&self) -> HeadConfig<'_> {
         let Self { name, matches, when, .. } = self;
         HeadConfig { name, matches: matches.as_ref(), when: when.as_ref(), shadow: false }
     }
+}
 
+impl RuleConfig {
     fn compile(&self, head: Head, path: &FieldPath, compiler: &mut Compiler) -> Rule {
         let within = self.within.get();
         if !(SHORTEST..=LONGEST).contains(&within) {

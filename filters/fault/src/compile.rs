@@ -10,7 +10,7 @@ use sluice_core::decision::verdict::LocalReply;
 use sluice_core::document::name::Name;
 use sluice_core::document::problem::FieldPath;
 use sluice_core::http::header::{HeaderName, HeaderValue};
-use sluice_core::rule::head::{Head, HeadConfig};
+use sluice_core::rule::head::{HasHead, Head, HeadConfig};
 
 /// A delay longer than this is longer than any client waits; it only fills memory. (And below a millisecond no timer fires.)
 const LONGEST_DELAY: std::time::Duration = std::time::Duration::from_secs(300);
@@ -38,24 +38,21 @@ impl PolicySection for FaultSection {
         if self.rules.is_empty() {
             compiler.problems.warn(&path, "no rule: the section does nothing");
         }
-        let heads = Head::compile_ordered(self.rules.iter().map(RuleConfig::head), &path, compiler);
-        let rules: Vec<Rule> = self
-            .rules
-            .iter()
-            .zip(heads)
-            .enumerate()
-            .map(|(position, (rule, head))| rule.compile(head, self.shadow, &path.index(position), compiler))
-            .collect();
+        let rules = Head::compile_rules(&self.rules, &path, compiler, |rule, head, path, compiler| {
+            rule.compile(head, self.shadow, path, compiler)
+        });
         if rules.is_empty() { Vec::new() } else { vec![Box::new(FaultPolicy { rules })] }
     }
 }
 
-impl RuleConfig {
+impl HasHead for RuleConfig {
     fn head(&self) -> HeadConfig<'_> {
         let Self { name, matches, when, shadow, .. } = self;
         HeadConfig { name, matches: matches.as_ref(), when: when.as_ref(), shadow: *shadow }
     }
+}
 
+impl RuleConfig {
     fn compile(&self, head: Head, section_shadow: bool, path: &FieldPath, compiler: &mut Compiler) -> Rule {
         let shadow = self.shadow || section_shadow;
         if self.delay.is_none() && self.abort.is_none() {

@@ -15,7 +15,7 @@ use sluice_core::document::name::Name;
 use sluice_core::document::problem::FieldPath;
 use sluice_core::http::header::{HeaderName, HeaderValue};
 use sluice_core::http::path;
-use sluice_core::rule::head::{Head, HeadConfig};
+use sluice_core::rule::head::{HasHead, Head, HeadConfig};
 use sluice_core::rule::selector;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -62,17 +62,9 @@ impl PolicySection for GuardSection {
         if self.rules.is_empty() && rest.is_empty() && compiler.problems.is_empty() {
             compiler.problems.warn(path, "nothing is asked of requests: the section does nothing");
         }
-        let heads = Head::compile_ordered(self.rules.iter().map(RuleConfig::head), &rules_path, compiler);
-        let rules: Vec<Rule> = self
-            .rules
-            .iter()
-            .zip(heads)
-            .enumerate()
-            .map(|(position, (rule, head))| {
-                let path = rules_path.index(position);
-                Rule { head, checks: rule.compile(&rest, self.shadow, &path, compiler) }
-            })
-            .collect();
+        let rules = Head::compile_rules(&self.rules, &rules_path, compiler, |rule, head, path, compiler| {
+            Rule { head, checks: rule.compile(&rest, self.shadow, path, compiler) }
+        });
         if rules.is_empty() && rest.is_empty() {
             return Vec::new();
         }
@@ -96,12 +88,14 @@ impl GuardSection {
 
 // === impl RuleConfig ===
 
-impl RuleConfig {
+impl HasHead for RuleConfig {
     fn head(&self) -> HeadConfig<'_> {
         // Nobody has proven who is calling yet: there is no `when`.
         HeadConfig { name: &self.name, matches: self.matches.as_ref(), when: None, shadow: self.shadow }
     }
+}
 
+impl RuleConfig {
     fn compile(
         &self,
         rest: &Checks,

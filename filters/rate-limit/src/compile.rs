@@ -12,7 +12,7 @@ use crate::guess::Versions;
 use crate::key::Key;
 use crate::lease::{Leases, Terms};
 use crate::policy::{RateLimitPolicy, Work};
-use crate::rule::{Limit, Reasons, Remembered, Rule};
+use crate::rule::{Limit, Reasons, RecentRefusals, Rule};
 use crate::table::Table;
 use crate::{AFTER_AUTHZ, BEFORE_AUTHN, SECTION};
 use siphasher::sip::SipHasher13;
@@ -23,6 +23,7 @@ use sluice_core::decision::reason::Outcome;
 use sluice_core::document::problem::FieldPath;
 use sluice_core::document::scalar::Rate;
 use sluice_core::rule::attribute::Attribute;
+use sluice_core::rule::head::HeadConfig;
 use sluice_core::rule::selector::SelectorId;
 use sluice_core::rule::when::When;
 use std::cell::RefCell;
@@ -112,13 +113,14 @@ impl RuleConfig {
         section: &SectionContext<'_>,
         compiler: &mut Compiler,
     ) -> Option<Rule> {
-        let selector = compiler.selector(self.matches.as_ref(), path);
-        let when = When::compile(self.when.as_ref(), selector, &path.field("when"), compiler);
+        let Self { name, matches, when, shadow, .. } = self;
+        let head = HeadConfig { name, matches: matches.as_ref(), when: when.as_ref(), shadow: *shadow };
+        let head = head.compile(path, compiler);
         let cost = self.cost.unwrap_or(1);
         if cost == 0 {
             compiler.problems.report(&path.field("cost"), "a request that takes nothing is never limited");
         }
-        self.check_attributes(selector, path, compiler);
+        self.check_attributes(head.selector, path, compiler);
         self.check_key_fields(path, compiler);
         let own = Allowance { limit: self.limit, burst: self.burst };
         let mut allowances = vec![(own, path.clone())];
@@ -147,7 +149,7 @@ impl RuleConfig {
         let rule = self.stable_hash(slots);
         let key = Key {
             attributes: self.key.iter().flatten().cloned().collect(),
-            selector,
+            selector: head.selector,
             ipv6_prefix: self.ipv6_prefix.unwrap_or(DEFAULT_IPV6_PREFIX),
             seed: compiler.shared_seed,
             rule,
@@ -175,9 +177,7 @@ impl RuleConfig {
             missing_key: reason_if(self.on_missing_key == MissingKey::Deny, "missing_key"),
         };
         Some(Rule {
-            name: self.name.clone(),
-            selector,
-            when,
+            head,
             key,
             on_missing_key: self.on_missing_key,
             on_contention: self.on_contention,
@@ -187,7 +187,7 @@ impl RuleConfig {
             table: Table::new(rule, slots, fills_in, most_units, Rc::clone(&section.versions)),
             leases: Leases::default(),
             most_units,
-            refused: Remembered::default(),
+            refused: RecentRefusals::default(),
             shadow,
             reasons,
             fleet,

@@ -18,7 +18,7 @@ pub(crate) struct Fields {
 
 /// What a client is told of one rule.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Standing<'r> {
+pub(crate) struct LimitState<'r> {
     pub(crate) rule: &'r Name,
     /// The rule's item of `RateLimit-Policy`.
     pub(crate) policy: &'r str,
@@ -45,9 +45,9 @@ pub(crate) fn seconds(nanoseconds: u64) -> u64 {
     nanoseconds.div_ceil(1_000_000_000).max(1)
 }
 
-// === impl Standing ===
+// === impl LimitState ===
 
-impl Standing<'_> {
+impl LimitState<'_> {
     fn item(&self) -> String {
         format!("\"{}\";r={};t={}", self.rule, self.remaining, seconds(self.wait))
     }
@@ -65,9 +65,9 @@ impl Fields {
         }
     }
 
-    /// The response shall tell of `standing`, besides what limits that were asked before authentication have to tell.
-    pub(crate) fn tell(&self, standing: &Standing<'_>, mutations: &mut Mutations) {
-        for (name, item) in [(&self.policy, standing.policy.to_owned()), (&self.limit, standing.item())] {
+    /// The response shall tell of `state`, besides what limits that were asked before authentication have to tell.
+    pub(crate) fn tell(&self, state: &LimitState<'_>, mutations: &mut Mutations) {
+        for (name, item) in [(&self.policy, state.policy.to_owned()), (&self.limit, state.item())] {
             let earlier = mutations.response_headers().iter().find(|(known, _)| known == name);
             let list = match earlier {
                 Some((_, earlier)) => [earlier.as_bytes(), b", ", item.as_bytes()].concat(),
@@ -85,12 +85,12 @@ impl Fields {
         reply.with_header(self.retry_after.clone(), HeaderValue::from_number(seconds(wait)))
     }
 
-    /// The reply to a request that `standing` has no room for. `Retry-After` and the effective window `t` end at the same time, as §6 of
+    /// The reply to a request that `state` has no room for. `Retry-After` and the effective window `t` end at the same time, as §6 of
     /// the draft wants.
-    pub(crate) fn refuse(&self, mut reply: LocalReply, standing: &Standing<'_>) -> LocalReply {
-        reply = self.come_back(reply, standing.wait);
+    pub(crate) fn refuse(&self, mut reply: LocalReply, state: &LimitState<'_>) -> LocalReply {
+        reply = self.come_back(reply, state.wait);
         if self.shown {
-            let items = [(&self.policy, standing.policy.to_owned()), (&self.limit, standing.item())];
+            let items = [(&self.policy, state.policy.to_owned()), (&self.limit, state.item())];
             for (name, item) in items {
                 if let Ok(value) = HeaderValue::new(item.as_bytes()) {
                     reply = reply.with_header(name.clone(), value);

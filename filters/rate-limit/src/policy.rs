@@ -1,6 +1,6 @@
 //! All rules of a stage together, and how a client is told.
 
-use crate::fields::{Fields, Standing, seconds};
+use crate::fields::{Fields, LimitState, seconds};
 use crate::fleet::Question;
 use crate::key::Missing;
 use crate::rule::{Left, Look, Refusal, Rule, Why};
@@ -112,7 +112,7 @@ impl RateLimitPolicy {
         // Read once, and only where a rule applies.
         let mut clock: Option<UnixTime> = None;
         for (position, rule) in self.rules.iter().enumerate() {
-            if !rule.applies(round.exchange) {
+            if !rule.head.applies(round.exchange) {
                 continue;
             }
             round.now = *clock.get_or_insert_with(|| round.exchange.environment().now());
@@ -166,9 +166,9 @@ impl RateLimitPolicy {
         let Some(Passed { rule, policy, left }) = round.tightest.filter(|_| self.fields.shown) else {
             return;
         };
-        let standing =
-            Standing { rule: &rule.name, policy, remaining: left.remaining, wait: left.next_unit_in };
-        self.fields.tell(&standing, mutations);
+        let state =
+            LimitState { rule: &rule.head.name, policy, remaining: left.remaining, wait: left.next_unit_in };
+        self.fields.tell(&state, mutations);
     }
 
     /// A rule has refused: in shadow it is only recorded, else the client is told of the one with the longest wait.
@@ -183,7 +183,7 @@ impl RateLimitPolicy {
                 Why::MissingKey => "a value of its `key` is missing".to_owned(),
                 Why::Unavailable => "nobody has decided".to_owned(),
             };
-            format!("rule `{}`{shadow}: {why}", rule.name)
+            format!("rule `{}`{shadow}: {why}", rule.head.name)
         });
         if rule.shadow {
             round.exchange.record(rule.reason(refused.why));
@@ -208,8 +208,8 @@ impl RateLimitPolicy {
             Why::Exceeded | Why::Crowded | Why::Contended | Why::OverLimit => {
                 let reply = LocalReply::new(429, reason, "Too many requests; try again later.");
                 let policy = rule.policy(refusal.limit, refusal.why);
-                let standing = Standing { rule: &rule.name, policy, remaining: 0, wait: refusal.wait };
-                Verdict::Respond(self.fields.refuse(reply, &standing))
+                let state = LimitState { rule: &rule.head.name, policy, remaining: 0, wait: refusal.wait };
+                Verdict::Respond(self.fields.refuse(reply, &state))
             }
         }
     }
@@ -223,7 +223,7 @@ impl<'p> Round<'p, '_> {
         let Passed { rule, left, .. } = passed;
         self.exchange.note(|| {
             let shadow = if rule.shadow { " (in shadow)" } else { "" };
-            format!("rule `{}`{shadow}: passes, {} left", rule.name, left.remaining)
+            format!("rule `{}`{shadow}: passes, {} left", rule.head.name, left.remaining)
         });
         if !rule.shadow && self.tightest.is_none_or(|known| left.is_tighter_than(&known.left)) {
             self.tightest = Some(passed);

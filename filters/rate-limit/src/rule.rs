@@ -10,10 +10,8 @@ use crate::table::{Conflict, Table, Version};
 use sluice_core::decision::environment::{Environment, UnixTime};
 use sluice_core::decision::exchange::Exchange;
 use sluice_core::decision::reason::ReasonId;
-use sluice_core::document::name::Name;
 use sluice_core::rule::attribute::Attribute;
-use sluice_core::rule::selector::SelectorId;
-use sluice_core::rule::when::CompiledWhen;
+use sluice_core::rule::head::Head;
 use std::cell::RefCell;
 
 /// How often a slot is tried to be changed before the rule's `onContention` decides. Each failure means that another worker has just
@@ -26,9 +24,7 @@ const REMEMBERED: usize = 256;
 /// A compiled rule of `rateLimit`.
 #[derive(Debug)]
 pub(crate) struct Rule {
-    pub(crate) name: Name,
-    pub(crate) selector: SelectorId,
-    pub(crate) when: CompiledWhen,
+    pub(crate) head: Head,
     pub(crate) key: Key,
     pub(crate) on_missing_key: MissingKey,
     pub(crate) on_contention: Contention,
@@ -42,7 +38,7 @@ pub(crate) struct Rule {
     pub(crate) leases: Leases,
     /// The most units that a bucket of any limit holds.
     pub(crate) most_units: u64,
-    pub(crate) refused: Remembered,
+    pub(crate) refused: RecentRefusals,
     pub(crate) shadow: bool,
     pub(crate) reasons: Reasons,
     /// With `scope: fleet`: the service that counts. What this rule counts itself stands in where that fails.
@@ -134,11 +130,11 @@ pub(crate) struct Left {
 /// The keys that were refused lately, so that a flood of one costs no call of the host. Buckets are only ever emptied by others
 /// meanwhile, and filled by time: what was known then still suffices to refuse, never to let pass.
 #[derive(Debug, Default)]
-pub(crate) struct Remembered(RefCell<Vec<(u64, Used)>>);
+pub(crate) struct RecentRefusals(RefCell<Vec<(u64, Used)>>);
 
-// === impl Remembered ===
+// === impl RecentRefusals ===
 
-impl Remembered {
+impl RecentRefusals {
     fn used(&self, tag: u64) -> Option<Used> {
         let places = self.0.borrow();
         let (known, used) = places.get(Self::place(tag))?;
@@ -164,20 +160,6 @@ impl Remembered {
 // === impl Rule ===
 
 impl Rule {
-    /// Whether the rule is about this request.
-    pub(crate) fn applies(&self, exchange: &Exchange<'_>) -> bool {
-        let name = &self.name;
-        if !exchange.matches(self.selector) {
-            exchange.note(|| format!("rule `{name}`: {}", exchange.unmatched(self.selector)));
-            return false;
-        }
-        if let Some(key) = self.when.unmet(exchange) {
-            exchange.note(|| format!("rule `{name}`: the caller does not meet `when.{key}`"));
-            return false;
-        }
-        true
-    }
-
     /// The limit with this position.
     pub(crate) fn limit(&self, position: u32) -> Option<&Limit> {
         self.limits.get(position as usize)
@@ -195,8 +177,9 @@ impl Rule {
         match self.key.bucket(exchange, missing) {
             Ok(bucket) => Some(Ok(Counted { limit: self.choose_limit(exchange), bucket })),
             Err(Missing) if self.on_missing_key == MissingKey::Skip => {
-                exchange
-                    .note(|| format!("rule `{}`: a value of its `key` is missing: not counted", self.name));
+                exchange.note(|| {
+                    format!("rule `{}`: a value of its `key` is missing: not counted", self.head.name)
+                });
                 None
             }
             Err(Missing) => Some(Err(Missing)),
@@ -372,7 +355,7 @@ impl Rule {
     /// The position of the limit that holds for this request: the first of `by` that fits, or the rule's own.
     fn choose_limit(&self, exchange: &Exchange<'_>) -> u32 {
         let chosen = self.by.iter().find_map(|(attribute, values)| {
-            let value = attribute.resolve(exchange, self.selector)?;
+            let value = attribute.resolve(exchange, self.head.selector)?;
             values.iter().find(|(wanted, _)| wanted.as_bytes() == value.as_ref()).map(|(_, limit)| *limit)
         });
         chosen.unwrap_or(0)

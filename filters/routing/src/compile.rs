@@ -14,7 +14,7 @@ use sluice_core::document::scalar::Percentage;
 use sluice_core::http::header::{HeaderName, HeaderValue};
 use sluice_core::http::protected::ProtectedNames;
 use sluice_core::rule::attribute::Attribute;
-use sluice_core::rule::head::{Head, HeadConfig};
+use sluice_core::rule::head::{HasHead, Head, HeadConfig};
 use sluice_core::rule::selector::SelectorId;
 
 impl PolicySection for RoutingSection {
@@ -29,11 +29,10 @@ impl PolicySection for RoutingSection {
             let message = "no rule: the section only removes what clients send in the choosing headers";
             compiler.problems.warn(&rules_path, message);
         }
-        let heads = Head::compile_ordered(self.rules.iter().map(RuleConfig::head), &rules_path, compiler);
-        let mut rules = Vec::with_capacity(self.rules.len());
-        for (position, (rule, head)) in self.rules.iter().zip(heads).enumerate() {
-            rules.extend(rule.compile(head, &owned, self.shadow, &rules_path.index(position), compiler));
-        }
+        let rules = Head::compile_rules(&self.rules, &rules_path, compiler, |rule, head, path, compiler| {
+            rule.compile(head, &owned, self.shadow, path, compiler)
+        });
+        let rules = rules.into_iter().flatten().collect();
         let default = compiler.reason(SECTION, Outcome::Allowed, "default");
         vec![Box::new(RoutingPolicy { owned, rules, default })]
     }
@@ -63,12 +62,14 @@ impl ChoosingHeaders {
     }
 }
 
-impl RuleConfig {
+impl HasHead for RuleConfig {
     fn head(&self) -> HeadConfig<'_> {
         let Self { name, matches, when, shadow, .. } = self;
         HeadConfig { name, matches: matches.as_ref(), when: when.as_ref(), shadow: *shadow }
     }
+}
 
+impl RuleConfig {
     fn compile(
         &self,
         head: Head,

@@ -34,10 +34,29 @@ pub struct Head {
     pub shadow: bool,
 }
 
+/// A rule as the document has it.
+pub trait HasHead {
+    /// Its head.
+    fn head(&self) -> HeadConfig<'_>;
+}
+
+// === impl Head ===
+
 impl Head {
-    /// Compiles the heads of the rules of a list, which stands at `path`, in which the first rule that applies decides. Names that stand
-    /// twice, and rules that are never asked, are problems.
-    pub fn compile_ordered<'r>(
+    /// Compiles the rules of a list, which stands at `path`, in which the first rule that applies decides: their heads here, the rest by
+    /// `compile`, which gets the rule's own path. Names that stand twice, and rules that are never asked, are problems.
+    pub fn compile_rules<R: HasHead, T>(
+        rules: &[R],
+        path: &FieldPath,
+        compiler: &mut Compiler,
+        mut compile: impl FnMut(&R, Self, &FieldPath, &mut Compiler) -> T,
+    ) -> Vec<T> {
+        let heads = Self::compile_ordered(rules.iter().map(HasHead::head), path, compiler);
+        let rules = rules.iter().zip(heads).enumerate();
+        rules.map(|(position, (rule, head))| compile(rule, head, &path.index(position), compiler)).collect()
+    }
+
+    fn compile_ordered<'r>(
         heads: impl IntoIterator<Item = HeadConfig<'r>>,
         path: &FieldPath,
         compiler: &mut Compiler,
@@ -76,6 +95,8 @@ impl Head {
         true
     }
 }
+
+// === impl HeadConfig ===
 
 impl HeadConfig<'_> {
     /// Compiles the head of the rule at `path`.

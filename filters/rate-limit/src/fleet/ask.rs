@@ -69,7 +69,10 @@ impl RateLimitPolicy {
             let known = self.known_over(question, round);
             if let Some((rule, wait)) = known.filter(|(rule, _)| !rule.shadow) {
                 round.exchange.note(|| {
-                    format!("rule `{}`: the service is not asked: it has refused the key lately", rule.name)
+                    format!(
+                        "rule `{}`: the service is not asked: it has refused the key lately",
+                        rule.head.name
+                    )
                 });
                 self.over(question, wait, round);
             }
@@ -106,7 +109,7 @@ impl RateLimitPolicy {
                     descriptor.entries.iter().map(|entry| format!("{}={}", entry.key, entry.value)).collect();
                 format!(
                     "rule `{}`: the service `{}` is asked about {} in the domain `{}`, with {}",
-                    rule.name,
+                    rule.head.name,
                     service.cluster,
                     entries.join(", "),
                     service.domain,
@@ -172,7 +175,7 @@ impl RateLimitPolicy {
                 OnFailure::Allow => "`onFailure` lets it through",
                 OnFailure::Deny => "`onFailure` refuses it",
             };
-            format!("rule `{}`: the service has not decided: {}; {instead}", rule.name, failed.text())
+            format!("rule `{}`: the service has not decided: {}; {instead}", rule.head.name, failed.text())
         });
         round
             .exchange

@@ -15,10 +15,10 @@ const SECOND: u64 = 1_000_000_000;
 
 /// What one worker remembers of one rule.
 #[derive(Debug, Default)]
-pub(crate) struct OverLimit(RefCell<Vec<Option<Remembered>>>);
+pub(crate) struct OverLimit(RefCell<Vec<Option<RecentRefusals>>>);
 
 #[derive(Clone, Copy, Debug)]
-struct Remembered {
+struct RecentRefusals {
     bucket: Bucket,
     /// The position of the limit that it is over.
     limit: u32,
@@ -58,7 +58,8 @@ impl OverLimit {
             places.resize(PLACES, None);
         }
         if let Some(known) = places.get_mut(place(bucket)) {
-            *known = Some(Remembered { bucket, limit, from: now, until: UnixTime::from_nanos(until), reset });
+            *known =
+                Some(RecentRefusals { bucket, limit, from: now, until: UnixTime::from_nanos(until), reset });
         }
     }
 }
