@@ -45,6 +45,7 @@ tour: build-suite ## The same, but ends after the tour; exit status 0 only if ev
 
 test: setup lint build ## All tests: natively, on real Envoys, and inside a WebAssembly VM; first the set-up and the lints
 	$(TEST_ENVIRONMENT) cargo test --profile tool --workspace $(addprefix --exclude ,$(SERVER_CRATES)) --no-fail-fast
+	cargo test --profile tool -p sluice-authn --no-default-features --test host_alone
 	tools/test-wasm $(PURE_CRATES)
 	@tools/where-possible images-test kubernetes-test mesh-test compose-test
 

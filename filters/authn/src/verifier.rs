@@ -113,7 +113,9 @@ impl Verifier {
     pub fn settle(&self, signatures: &Signatures, exchange: &Exchange<'_>) {
         if signatures.spent > 0 && !signatures.accepted {
             let source = Source::of(exchange.client_address());
-            let forged = !signatures.known.iter().any(|(_, signed)| *signed);
+            // A signature that nobody could verify is no forgery: it is not among those that are known.
+            let forged = signatures.known.iter().any(|(_, signed)| !*signed)
+                && !signatures.known.iter().any(|(_, signed)| *signed);
             self.budget.charge(source, signatures.spent, forged, exchange.environment().now());
         }
     }

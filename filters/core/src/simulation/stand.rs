@@ -223,6 +223,11 @@ impl Stand {
         self.reasons.get(id).map(ToString::to_string).unwrap_or_default()
     }
 
+    /// What the section can't do without and the host does not have.
+    pub fn lacks(&self, environment: &dyn Environment) -> Option<String> {
+        self.stages.iter().find_map(|stage| stage.lacks(environment))
+    }
+
     /// A worker begins to use the section.
     pub fn start(&self, environment: &dyn Environment) {
         self.stages.iter().for_each(|stage| stage.start(environment));
