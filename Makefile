@@ -49,10 +49,12 @@ test: setup lint build ## All tests: natively, on real Envoys, and inside a WebA
 	tools/test-wasm $(PURE_CRATES)
 	@tools/where-possible images-test kubernetes-test mesh-test compose-test
 
+# The fuzz targets are a workspace of their own: checked, not linked, so that libFuzzer need not be built.
 lint: setup ## Formatting, clippy natively and as the module sees the code, and what dependencies may be
 	cargo fmt --all --check
 	cargo clippy --profile tool --workspace --all-targets -- -D warnings
 	tools/wasm-cargo clippy --package sluice-suite --lib --target wasm32-wasip1 -- -D warnings
+	CUSTOM_LIBFUZZER_PATH=/none/libfuzzer.a cargo check --quiet --manifest-path fuzz/Cargo.toml --target-dir target/fuzz --all-targets
 	@tools/check-dependencies
 
 bench: setup-run ## Measures what a request costs, beside Envoy's own filters

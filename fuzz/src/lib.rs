@@ -1,5 +1,7 @@
 //! What the targets share: a document with every section, and what must be true of every decision.
 
+use sluice_core::decision::follow_up::{End, Phase};
+use sluice_core::decision::response::Edit;
 use sluice_core::http::header_map::HeaderMap;
 use sluice_core::simulation::SimulatedHost;
 use sluice_pipeline::{Action, Decided, Pipeline, Reply, Seeds};
@@ -27,7 +29,8 @@ pub fn environment() -> SimulatedHost {
 
 /// Asks about a request, and checks what must be true of every answer.
 pub fn decide(pipeline: &Pipeline, headers: &HeaderMap) -> Decided {
-    let decided = pipeline.decide(headers, &environment());
+    let environment = environment();
+    let mut decided = pipeline.decide(headers, &environment);
     for id in &decided.decisions {
         assert!(pipeline.reasons().get(*id).is_some(), "a decision without a name");
     }
@@ -43,9 +46,18 @@ pub fn decide(pipeline: &Pipeline, headers: &HeaderMap) -> Decided {
         check_header(name.as_str(), value.as_bytes());
     }
     assert!(!decided.summary.contains(char::is_whitespace), "{:?}", decided.summary);
-    if let Some(labels) = &decided.labels {
-        let counter = pipeline.on_complete(labels, 200).expect("the document counts responses");
-        assert!(counter.starts_with("sluice_requests.code_class.2xx."), "{counter}");
+    // What is left behind plays its part in any order of an answer and an end.
+    let mut follow_ups = std::mem::take(&mut decided.follow_ups);
+    let response = HeaderMap::from_pairs([("content-type", "text/plain"), ("vary", "accept")]);
+    for edit in pipeline.on_response(&mut follow_ups, 200, &response, &environment).edits {
+        if let Edit::Replace(name, value) | Edit::Add(name, value) = edit {
+            check_header(name.as_str(), value.as_bytes());
+        }
+    }
+    if follow_ups.wait_for(Phase::End) {
+        let ended = pipeline.on_end(follow_ups, End { status: Some(200) }, &environment);
+        let counted = |counter: &String| counter.starts_with("sluice_requests.code_class.2xx.");
+        assert!(ended.counters.iter().any(counted), "the document counts responses: {:?}", ended.counters);
     }
     decided
 }
