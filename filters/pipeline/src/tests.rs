@@ -2,6 +2,7 @@ use super::*;
 use serde_json::{Value, json};
 use sluice_core::decision::follow_up::{BodyPart, Phase};
 use sluice_core::decision::place::Place;
+use sluice_core::decision::wait::{Answer, Call, HttpAnswer};
 use sluice_core::http::header_map::HeaderMap;
 use sluice_core::simulation::SimulatedHost;
 #[cfg(target_arch = "wasm32")]
@@ -546,4 +547,31 @@ fn a_body_is_judged_to_its_end_also_once_the_response_has_begun() {
         assert_eq!(body(&mut decided.follow_ups, part(1, true)), Some(413), "{document}");
         assert!(!decided.follow_ups.wait_for_any(), "what is answered is over");
     }
+}
+
+/// A stage that may wait sees what was changed before it: what `compose` forwards is what `authn` proved, and not what the client sent.
+#[test]
+fn the_parts_of_an_answer_get_the_identity_that_was_proven() {
+    let pipeline = pipeline(json!({
+        "version": 1,
+        "authn": { "providers": [{ "name": "partners", "apiKey": {
+            "from": [{ "header": "x-api-key" }],
+            "keys": [{ "id": "a", "sha256": "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b", "consumer": "acme" }],
+            "forward": { "headers": { "x-user": "consumer" } }
+        } }] },
+        "compose": { "rules": [{
+            "name": "overview", "match": { "paths": ["/overview"] }, "within": "1s", "forward": ["x-user"],
+            "parts": { "order": { "cluster": "orders", "path": "/orders" } }
+        }] }
+    }));
+    let headers = request("/overview", &[("x-api-key", "secret"), ("x-user", "root")]);
+    let mut users = Vec::new();
+    let explanation = pipeline.explain(&headers, &SimulatedHost::default(), None, |call| {
+        let Call::Http(call) = call else { panic!("{call}") };
+        let sent = call.headers.iter().filter(|(name, _)| name.as_str() == "x-user");
+        users.extend(sent.map(|(_, value)| value.as_bytes().to_vec()));
+        Answer::Http(HttpAnswer { status: 200, headers: HeaderMap::default(), body: b"1".to_vec() })
+    });
+    assert_eq!(status(&explanation.decided), Some(200));
+    assert_eq!(users, [b"acme"]);
 }
