@@ -1,10 +1,13 @@
 //! From JSON text to the document's types, with the path of the field in every error.
 
+mod misfit;
 mod reader;
 mod tree;
+mod variant;
 
 use crate::document::problem::{FieldPath, Problem, Segment};
-use reader::{Details, First, Misfit, Reader};
+use misfit::{Details, First, Misfit};
+use reader::Reader;
 use serde::de::DeserializeOwned;
 use std::cell::RefCell;
 use tree::Tree;

@@ -1,227 +1,19 @@
 //! From a [`Tree`] to the document's types. An error gathers its path on the way out, so that nothing is kept while all fits. A type
 //! gets only what it asks for, which keeps a tenth of the code out of the module.
 
+use super::misfit::{Misfit, Recovery};
 use super::tree::Tree;
+use super::variant::Variant;
 use super::{LIST_OR_ONE, SHORT_OR_OBJECT};
-use crate::document::problem::{Segment, nearest, quoted_list};
+use crate::document::problem::Segment;
 use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, Expected, IntoDeserializer, MapAccess,
-    SeqAccess, Unexpected, VariantAccess, Visitor,
+    Deserialize, DeserializeSeed, Deserializer, Error, Expected, IntoDeserializer, MapAccess, SeqAccess,
+    Unexpected, Visitor,
 };
 use serde::forward_to_deserialize_any;
-use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::take;
-
-/// What does not fit. In a box: every function of every type that is read hands it on.
-#[derive(Debug)]
-pub(super) struct Misfit(pub(super) Box<Details>);
-
-/// What does not fit, and where: the innermost segment first.
-#[derive(Debug)]
-pub(super) struct Details {
-    pub(super) message: String,
-    pub(super) suggestion: Option<String>,
-    pub(super) inside_out: Vec<Segment>,
-}
-
-/// What becomes of what does not fit.
-pub(super) trait Recovery: Copy {
-    /// Keeps it, so that reading goes on behind it; or gives it back, so that reading ends.
-    fn keep(self, misfit: Misfit) -> Result<(), Misfit>;
-
-    /// How much has been kept.
-    fn kept(self) -> usize;
-
-    /// What has been kept after the first `kept` stands within `segment`.
-    fn enclose(self, kept: usize, segment: &Segment);
-}
-
-/// Reading ends with the first thing that does not fit.
-#[derive(Clone, Copy)]
-pub(super) struct First;
-
-impl Recovery for First {
-    fn keep(self, misfit: Misfit) -> Result<(), Misfit> {
-        Err(misfit)
-    }
-
-    fn kept(self) -> usize {
-        0
-    }
-
-    fn enclose(self, _kept: usize, _segment: &Segment) {}
-}
-
-/// Reading goes on, as far as it can.
-impl Recovery for &RefCell<Vec<Misfit>> {
-    fn keep(self, misfit: Misfit) -> Result<(), Misfit> {
-        self.borrow_mut().push(misfit);
-        Ok(())
-    }
-
-    fn kept(self) -> usize {
-        self.borrow().len()
-    }
-
-    fn enclose(self, kept: usize, segment: &Segment) {
-        for misfit in self.borrow_mut().iter_mut().skip(kept) {
-            misfit.0.inside_out.push(segment.clone());
-        }
-    }
-}
-
-impl Misfit {
-    #[cold]
-    #[inline(never)]
-    fn plain(message: String) -> Self {
-        Self(Box::new(Details { message, suggestion: None, inside_out: Vec::new() }))
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn inside(mut self, segment: Segment) -> Self {
-        self.0.inside_out.push(segment);
-        self
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn alone(name: &str) -> Self {
-        Self::plain(format!("`{name}` alone says too little: write `{{ {name}: … }}`, with its value"))
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn stands_alone(name: &str) -> Self {
-        Self::plain(format!("`{name}` stands alone: write `{name}`, without a value"))
-            .inside(Segment::Field(name.to_owned()))
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn not_one_of(found: &str, variants: &'static [&'static str]) -> Self {
-        let among = quoted_list(variants.iter().copied());
-        Self::custom(format_args!("{found} where one of {among} is expected"))
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn unknown(what: &str, found: &str, expected: &'static [&'static str]) -> Self {
-        let among = quoted_list(expected.iter().copied());
-        let expected_text = match expected.len() {
-            0 => "nothing can be written here".to_owned(),
-            1 => format!("there is {among}"),
-            _ => format!("there are {among}"),
-        };
-        let suggestion = nearest(found, expected.iter().copied()).map(str::to_owned);
-        let mut misfit = Self::custom(format_args!("unknown {what} `{found}`; {expected_text}"));
-        misfit.0.suggestion = suggestion;
-        misfit
-    }
-}
-
-impl fmt::Display for Misfit {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0.message)
-    }
-}
-
-impl std::error::Error for Misfit {}
-
-impl Error for Misfit {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::plain(message.to_string())
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        let expected = in_words(expected);
-        let mut message = format!("{} where {expected} is expected", kind(found));
-        if expected == "text"
-            && matches!(
-                found,
-                Unexpected::Bool(_) | Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_)
-            )
-        {
-            message.push_str("; put it in quotes");
-        }
-        Self::custom(message)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        let expected = in_words(expected);
-        match found {
-            Unexpected::Unsigned(number) => Self::custom(format_args!("{number} is not {expected}")),
-            Unexpected::Signed(number) => Self::custom(format_args!("{number} is not {expected}")),
-            Unexpected::Float(number) => Self::custom(format_args!("{number} is not {expected}")),
-            other => Self::custom(format_args!("{} is not {expected}", kind(other))),
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn invalid_length(length: usize, expected: &dyn Expected) -> Self {
-        Self::custom(format_args!("{length} elements where {} is expected", in_words(expected)))
-    }
-
-    fn unknown_field(found: &str, expected: &'static [&'static str]) -> Self {
-        Self::unknown("field", found, expected)
-    }
-
-    fn unknown_variant(found: &str, expected: &'static [&'static str]) -> Self {
-        Self::unknown("value", found, expected)
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn missing_field(field: &'static str) -> Self {
-        Self::plain(format!("missing field `{field}`"))
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn duplicate_field(field: &'static str) -> Self {
-        Self::plain(format!("duplicate field `{field}`"))
-    }
-}
-
-/// JSON's word for what was found. What it is, is not repeated: it may be a secret.
-fn kind(found: Unexpected<'_>) -> &'static str {
-    match found {
-        Unexpected::Bool(_) => "`true` or `false`",
-        Unexpected::Unsigned(_) | Unexpected::Signed(_) | Unexpected::Float(_) => "a number",
-        Unexpected::Str(_) | Unexpected::Char(_) => "text",
-        Unexpected::Unit | Unexpected::Option => "nothing (`null`)",
-        Unexpected::Seq => "a list",
-        Unexpected::Map => "an object",
-        _ => "something else",
-    }
-}
-
-/// Serde speaks of its data model and of Rust's types; documents have lists, objects and ranges.
-fn in_words(expected: &dyn Expected) -> String {
-    let expected = expected.to_string();
-    let words = match expected.as_str() {
-        "a string" | "string" => "text",
-        "a boolean" => "`true` or `false`",
-        "u8" => "a whole number from 0 to 255",
-        "u16" => "a whole number from 0 to 65535",
-        "u32" => "a whole number from 0 to 4294967295",
-        "u64" | "usize" => "a whole number, 0 or more",
-        "i32" | "i64" => "a whole number",
-        "f64" => "a number",
-        "a sequence" => "a list",
-        "a map" => "an object",
-        other if other.starts_with("struct ") => "an object",
-        _ => return expected,
-    };
-    words.to_owned()
-}
 
 /// A [`Tree`], and what becomes of what does not fit in it. It is lent, not given: a type that is read has then nothing to clear away.
 pub(super) struct Reader<'t, R> {
@@ -370,7 +162,7 @@ impl<R: Recovery> Reader<'_, R> {
 }
 
 impl Tree {
-    fn unexpected(&self) -> Unexpected<'_> {
+    pub(super) fn unexpected(&self) -> Unexpected<'_> {
         match self {
             Tree::Null => Unexpected::Unit,
             Tree::Bool(value) => Unexpected::Bool(*value),
@@ -398,7 +190,7 @@ struct Elements<'t, R> {
 
 /// What is done behind every value of every type, and so not in the code of each: it is cleared away, and what did not fit in it gets its place.
 #[inline(never)]
-fn leave<R: Recovery>(
+pub(super) fn leave<R: Recovery>(
     tree: &mut Tree,
     segment: Segment,
     recovery: R,
@@ -476,7 +268,7 @@ impl<'t, R: Recovery> Fields<'t, R> {
 
 /// Where `name` stands among `names`; behind all where it does not.
 #[inline(never)]
-fn place(name: &str, names: &[&str]) -> u64 {
+pub(super) fn place(name: &str, names: &[&str]) -> u64 {
     names
         .iter()
         .position(|known| *known == name)
@@ -569,7 +361,7 @@ impl<'de, R: Recovery> MapAccess<'de> for Members<'_, R> {
 }
 
 /// The place of a name among those of a type's fields or variants.
-struct Place(u64);
+pub(super) struct Place(pub(super) u64);
 
 impl<'de> Deserializer<'de> for Place {
     type Error = Unknown;
@@ -586,7 +378,7 @@ impl<'de> Deserializer<'de> for Place {
 
 /// The type has no such name, and does not leave out what it does not know.
 #[derive(Debug)]
-struct Unknown;
+pub(super) struct Unknown;
 
 impl fmt::Display for Unknown {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -603,98 +395,5 @@ impl Error for Unknown {
 
     fn invalid_value(_found: Unexpected<'_>, _expected: &dyn Expected) -> Self {
         Self
-    }
-}
-
-/// A variant of an enumeration: by its name alone, or as the one field of an object.
-struct Variant<'t, R> {
-    name: &'t str,
-    variants: &'static [&'static str],
-    value: Option<&'t mut Tree>,
-    recovery: R,
-}
-
-impl<'t, R: Recovery> Variant<'t, R> {
-    fn of(reader: Reader<'t, R>, variants: &'static [&'static str]) -> Result<Self, Misfit> {
-        let Reader { tree, recovery } = reader;
-        let (name, value) = named(tree, variants)?;
-        Ok(Self { name, variants, value, recovery })
-    }
-}
-
-#[inline(never)]
-fn named<'t>(
-    tree: &'t mut Tree,
-    variants: &'static [&'static str],
-) -> Result<(&'t str, Option<&'t mut Tree>), Misfit> {
-    match tree {
-        Tree::Text(name) => Ok((name, None)),
-        Tree::Fields(fields) => match fields.as_mut_slice() {
-            [(name, value)] => Ok((name, Some(value))),
-            [] => Err(Misfit::not_one_of("an empty object", variants)),
-            _ => Err(Misfit::not_one_of("an object with several fields", variants)),
-        },
-        other => Err(Misfit::not_one_of(kind(other.unexpected()), variants)),
-    }
-}
-
-impl<'de, 't, R: Recovery> EnumAccess<'de> for Variant<'t, R> {
-    type Error = Misfit;
-    type Variant = Content<'t, R>;
-
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Content<'t, R>), Misfit> {
-        let Self { name, variants, value, recovery } = self;
-        match seed.deserialize(Place(place(name, variants))) {
-            Ok(variant) => Ok((variant, Content { name, value, recovery })),
-            Err(Unknown) => {
-                let misfit = Misfit::unknown("value", name, variants);
-                Err(if value.is_some() { misfit.inside(Segment::Field(name.to_owned())) } else { misfit })
-            }
-        }
-    }
-}
-
-/// What a variant holds.
-struct Content<'t, R> {
-    name: &'t str,
-    value: Option<&'t mut Tree>,
-    recovery: R,
-}
-
-impl<R: Recovery> Content<'_, R> {
-    fn with<T>(self, read: impl FnOnce(Reader<'_, R>) -> Result<T, Misfit>) -> Result<T, Misfit> {
-        let Self { name, value, recovery } = self;
-        let Some(tree) = value else { return Err(Misfit::alone(name)) };
-        let kept = recovery.kept();
-        let mut content = read(Reader { tree, recovery });
-        leave(tree, Segment::Field(name.to_owned()), recovery, kept, content.as_mut().err());
-        content
-    }
-}
-
-impl<'de, R: Recovery> VariantAccess<'de> for Content<'_, R> {
-    type Error = Misfit;
-
-    fn unit_variant(self) -> Result<(), Misfit> {
-        match self.value {
-            None | Some(Tree::Null) => Ok(()),
-            Some(_) => Err(Misfit::stands_alone(self.name)),
-        }
-    }
-
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Misfit> {
-        self.with(|reader| seed.deserialize(reader))
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, _length: usize, visitor: V) -> Result<V::Value, Misfit> {
-        self.with(|reader| reader.deserialize_seq(visitor))
-    }
-
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Misfit> {
-        self.with(|reader| reader.deserialize_struct("", fields, visitor))
     }
 }
