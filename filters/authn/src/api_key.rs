@@ -2,7 +2,7 @@
 
 use crate::credential::CredentialSource;
 use crate::failure::Failure;
-use crate::policy::Accepted;
+use crate::provider::Accepted;
 use crate::scalar::Sha256Digest;
 use siphasher::sip::SipHasher13;
 use sluice_core::decision::environment::UnixTime;

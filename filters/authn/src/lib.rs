@@ -4,13 +4,15 @@
 //! |---|---|
 //! | [`config`] | the section as the document writes it |
 //! | `compile` | its validation into the compiled form |
-//! | [`policy`] | the decision: which rule, which providers, what is answered |
+//! | [`policy`], [`requirement`] | the decision: which rule, which proof it asks for, what is answered |
+//! | [`provider`] | what proves an identity: a trait, and a module for each kind |
 //! | [`credential`] | where a credential is read from, and how it is taken out of the request |
 //! | [`jwt`], [`jws`], [`strict_json`], [`claims`] | a token: its provider, its form, its claims |
 //! | [`algorithm`], [`jwk`], [`key`], [`key_set`], [`der`] | signatures: what is bound to a key when it is read, and verification |
 //! | [`keys`], `fetched_keys` | a provider's keys: the document's, or those that its issuer publishes |
 //! | [`verifier`], [`budget`], [`source`] | each signature is verified once; what strangers and each source of bad tokens can cost |
 //! | [`token_cache`], [`forged_tokens`] | what makes repeats free |
+//! | [`presented`] | the tokens of a request, shared by all providers that look at them |
 //! | [`api_key`], [`forwarded`] | the other two kinds of provider |
 //! | [`forward`] | what the service gets to know, and what clients may never send |
 //! | [`failure`], [`challenge`] | why a credential is refused, and how the client is told (RFC 6750 §3) |
@@ -41,6 +43,9 @@ pub mod key;
 pub mod key_set;
 pub mod keys;
 pub mod policy;
+pub mod presented;
+pub mod provider;
+pub mod requirement;
 pub mod scalar;
 pub mod source;
 pub mod strict_json;

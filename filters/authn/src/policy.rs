@@ -2,19 +2,14 @@
 
 use crate::PLACE;
 use crate::algorithm::VERIFIES_BY_ITSELF;
-use crate::api_key::ApiKeyProvider;
 use crate::challenge::{Challenges, Scheme};
 use crate::credential::{CredentialSource, Found};
-use crate::explain;
 use crate::failure::Failure;
 use crate::forward::IdentityHeaders;
-use crate::forwarded::{Forwarded, ForwardedProvider};
-use crate::jws::Jws;
-use crate::jwt::{JwtProvider, Shown};
-use crate::keys::{Keys, Patience};
-use crate::token_cache::{Remembered, TokenCache, TokenHash};
-use crate::verifier::{Signatures, Verifier};
-use sluice_core::caller::identity::Identity;
+use crate::keys::Patience;
+use crate::presented::{PresentedTokens, Tokens};
+use crate::provider::{Accepted, Inquiry, Provider};
+use crate::requirement::{Proof, Requirement};
 use sluice_core::decision::compile::Stage;
 use sluice_core::decision::environment::Environment;
 use sluice_core::decision::exchange::Exchange;
@@ -24,10 +19,7 @@ use sluice_core::decision::verdict::{LocalReply, Mutations, Verdict};
 use sluice_core::decision::wait::Wait;
 use sluice_core::document::name::Name;
 use sluice_core::http::header::{HeaderName, HeaderValue};
-use sluice_core::http::request::RequestView;
 use sluice_core::rule::selector::SelectorId;
-use std::borrow::Cow;
-use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 /// The compiled section.
@@ -43,14 +35,12 @@ pub struct Authn {
     pub reasons: Reasons,
     /// How clients are told what to show.
     pub challenges: Challenges,
-    /// Tokens verified before.
-    pub cache: RefCell<TokenCache>,
-    /// Verifies signatures, within the budget.
-    pub verifier: Verifier,
+    /// What is known of tokens.
+    pub tokens: Tokens,
     /// Whether what is refused goes on all the same.
     pub shadow: bool,
-    /// Whether a provider has keys that are fetched.
-    pub fetches_keys: bool,
+    /// Whether requests wait for one of the providers.
+    pub waits: bool,
 }
 
 /// A compiled rule.
@@ -66,39 +56,6 @@ pub struct Rule {
     pub shadow: bool,
 }
 
-/// Which proof a rule asks for; providers by their position.
-#[derive(Debug)]
-pub enum Requirement {
-    /// None.
-    None,
-    /// The proof of one of these.
-    Any(Vec<usize>),
-    /// None is fine, a bad one is not.
-    Optional(Vec<usize>),
-}
-
-/// A compiled provider.
-#[derive(Debug)]
-pub struct Provider {
-    /// Its name.
-    pub name: Name,
-    /// Its kind.
-    pub kind: ProviderKind,
-    /// The reason of what it accepted.
-    pub accepted: ReasonId,
-}
-
-/// A provider by its kind.
-#[derive(Debug)]
-pub enum ProviderKind {
-    /// Tokens.
-    Jwt(JwtProvider),
-    /// API keys.
-    ApiKey(ApiKeyProvider),
-    /// A trusted proxy's headers.
-    Forwarded(ForwardedProvider),
-}
-
 /// The names of decisions.
 #[derive(Debug)]
 pub struct Reasons {
@@ -110,42 +67,6 @@ pub struct Reasons {
     pub denied: [ReasonId; Failure::ALL.len()],
     /// The same in shadow; the same ids as `denied` where nothing is in shadow.
     pub shadow: [ReasonId; Failure::ALL.len()],
-}
-
-/// An accepted credential.
-#[derive(Debug)]
-pub struct Accepted {
-    /// The provider, by its position.
-    pub provider: usize,
-    /// Who it is.
-    pub identity: Rc<Identity>,
-    /// The headers that tell the service.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-}
-
-/// A token as it came, and what has been found out about it; providers that read the same place share it.
-struct Presented<'r> {
-    token: Cow<'r, [u8]>,
-    hash: TokenHash,
-    parsed: OnceCell<Result<Jws, Failure>>,
-    signatures: Signatures,
-}
-
-/// What the providers of a rule say of a request.
-enum Proof<'p> {
-    /// No credential came.
-    Absent,
-    /// This provider accepts it.
-    Accepted(&'p Provider, Rc<Accepted>),
-    /// The most telling refusal, and what was refused.
-    Refused(Failure, Scheme),
-}
-
-/// What one provider says of a request.
-enum Answer {
-    Absent,
-    Accepted(Rc<Accepted>),
-    Refused(Failure),
 }
 
 // === impl Stage for Authn ===
@@ -160,15 +81,12 @@ impl Stage for Authn {
     }
 
     fn waits(&self) -> bool {
-        self.fetches_keys
+        self.waits
     }
 
     /// Asked of the host with the document's own keys, once: no token would have an answer but 503.
     fn lacks(&self, environment: &dyn Environment) -> Option<String> {
-        let unverifiable = |provider: &&Provider| match &provider.kind {
-            ProviderKind::Jwt(jwt) => jwt.keys.are_unverifiable(environment),
-            ProviderKind::ApiKey(_) | ProviderKind::Forwarded(_) => false,
-        };
+        let unverifiable = |provider: &&Provider| provider.kind.is_unverifiable(environment);
         let provider = self.providers.iter().filter(|_| !VERIFIES_BY_ITSELF).find(unverifiable)?;
         Some(format!(
             "authn: the host does not verify signatures with the keys of the provider `{}` (it has no `verify_signature`, or refuses a key), and this edition of the module does not by itself: `sluice.wasm` does",
@@ -191,7 +109,7 @@ impl Stage for Authn {
         });
         let mut decided = None;
         let mut waits = None;
-        let mut presented = Vec::new();
+        let mut presented = PresentedTokens::default();
         for rule in request_rules {
             let proof = match self.ask(rule, &mut presented, exchange) {
                 Ok(proof) => proof,
@@ -211,11 +129,8 @@ impl Stage for Authn {
                 exchange.note(|| "in shadow: it would let the request through".to_owned());
             }
         }
-        for token in &presented {
-            self.verifier.settle(&token.signatures, exchange);
-        }
+        presented.settle(&self.tokens, exchange);
         if let Some(wait) = waits {
-            // What was verified until now is paid for, and what was forged is remembered as that.
             return Verdict::Wait(wait);
         }
         let Some((rule, proof)) = decided else {
@@ -253,167 +168,20 @@ impl Authn {
     fn ask<'r>(
         &'r self,
         rule: &Rule,
-        presented: &mut Vec<Presented<'r>>,
+        presented: &mut PresentedTokens<'r>,
         exchange: &Exchange<'r>,
     ) -> Result<Proof<'r>, Wait> {
         exchange.note(|| format!("the rule `{}` matches", rule.name));
         let patience = if rule.shadow { Patience::Hurries } else { Patience::Waits };
-        match &rule.requirement {
-            Requirement::None => Ok(Proof::Absent),
-            Requirement::Any(providers) | Requirement::Optional(providers) => {
-                self.prove(providers, patience, presented, exchange)
-            }
-        }
-    }
-
-    /// Asks the providers in the rule's order; the first that accepts decides. `presented` are the tokens that have been looked at.
-    fn prove<'r>(
-        &'r self,
-        providers: &[usize],
-        patience: Patience,
-        presented: &mut Vec<Presented<'r>>,
-        exchange: &Exchange<'r>,
-    ) -> Result<Proof<'r>, Wait> {
-        let request = exchange.request();
-        let mut refused: Option<(Failure, Scheme)> = None;
-        for (position, provider) in
-            providers.iter().filter_map(|position| Some((*position, self.providers.get(*position)?)))
-        {
-            let answer = match &provider.kind {
-                ProviderKind::Jwt(jwt) => match CredentialSource::read_all(&jwt.sources, request) {
-                    Found::Absent => Answer::Absent,
-                    Found::Repeated => Answer::Refused(Failure::CredentialRepeated),
-                    Found::Once(token) if token.len() > jwt.max_size => {
-                        Answer::Refused(Failure::TokenTooLarge)
-                    }
-                    Found::Once(token) => {
-                        let token = self.present(token, presented);
-                        self.verify_token((position, provider), jwt, token, patience, exchange)?
-                    }
-                },
-                ProviderKind::ApiKey(keys) => match CredentialSource::read_all(&keys.sources, request) {
-                    Found::Absent => Answer::Absent,
-                    Found::Repeated => Answer::Refused(Failure::CredentialRepeated),
-                    Found::Once(key) => match keys.verify(&key, exchange.environment().now()) {
-                        Ok(accepted) => Answer::Accepted(Rc::clone(accepted)),
-                        Err(failure) => Answer::Refused(failure),
-                    },
-                },
-                ProviderKind::Forwarded(forwarded) => read_forwarded(position, provider, forwarded, exchange),
-            };
-            match answer {
-                Answer::Absent => exchange.note(|| {
-                    let hint = provider.kind.misplaced(request);
-                    let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
-                    format!("`{}` finds no credential {}{hint}", provider.name, provider.kind.place())
-                }),
-                Answer::Accepted(accepted) => {
-                    provider.kind.note_claims(exchange);
-                    return Ok(Proof::Accepted(provider, accepted));
-                }
-                Answer::Refused(failure) => {
-                    exchange.note(|| format!("`{}` refuses: {}", provider.name, failure.reason()));
-                    provider.kind.note_claims(exchange);
-                    // Of equally telling ones the first.
-                    if refused.is_none_or(|(known, _)| known < failure) {
-                        refused = Some((failure, provider.kind.scheme()));
-                    }
-                }
-            }
-        }
-        Ok(refused.map_or(Proof::Absent, |(failure, scheme)| Proof::Refused(failure, scheme)))
-    }
-
-    /// What is known of a token, which another provider may have looked at before.
-    fn present<'p, 'r>(
-        &self,
-        token: Cow<'r, [u8]>,
-        presented: &'p mut Vec<Presented<'r>>,
-    ) -> &'p mut Presented<'r> {
-        let known = presented.iter().position(|known| known.token == token).unwrap_or(presented.len());
-        if known == presented.len() {
-            let hash = self.cache.borrow().hash(&token);
-            let signatures = Signatures::default();
-            presented.push(Presented { token, hash, parsed: OnceCell::new(), signatures });
-        }
-        // It stands there already, or was just added there.
-        #[allow(clippy::indexing_slicing)]
-        &mut presented[known]
-    }
-
-    fn verify_token(
-        &self,
-        (position, provider): (usize, &Provider),
-        jwt: &JwtProvider,
-        presented: &mut Presented<'_>,
-        patience: Patience,
-        exchange: &Exchange<'_>,
-    ) -> Result<Answer, Wait> {
-        let Presented { token, hash, parsed, signatures } = presented;
-        match self.cache.borrow().find(token, *hash, position, exchange.environment().now()) {
-            Remembered::Accepted { accepted, key } if jwt.keys.still_have(key, exchange) => {
-                exchange.note(|| format!("`{}` has verified this token before", provider.name));
-                return Ok(Answer::Accepted(Rc::clone(accepted)));
-            }
-            Remembered::Accepted { .. } => {
-                exchange.note(|| {
-                    format!("`{}` has verified this token before, with a key that is gone", provider.name)
-                });
-            }
-            // A token is of one issuer: no need to read it again.
-            Remembered::Signed { provider: other, .. }
-                if self.issuer(other).is_some_and(|issuer| issuer != jwt.issuer) =>
-            {
-                return Ok(Answer::Refused(Failure::IssuerMismatch));
-            }
-            Remembered::Signed { key, .. } => signatures.add(key, true),
-            Remembered::Nothing => {}
-        }
-        let jws = match parsed.get_or_init(|| Jws::parse(token)) {
-            Ok(jws) => jws,
-            Err(failure) => return Ok(Answer::Refused(*failure)),
-        };
-        exchange.note(|| {
-            format!(
-                "`{}` looks at a token: alg {}, kid {:?}, iss {:?}",
-                provider.name,
-                jws.algorithm,
-                jws.key_id.as_deref().unwrap_or_default(),
-                jws.issuer().unwrap_or_default()
-            )
-        });
-        let shown = Shown { token, jws, patience };
-        Ok(match jwt.verify(&provider.name, shown, signatures, &self.verifier, exchange)? {
-            Ok(verified) => {
-                signatures.accept();
-                let identity = Rc::new(verified.identity);
-                let accepted = Rc::new(Accepted { provider: position, identity, headers: verified.headers });
-                let remembered = Rc::clone(&accepted);
-                self.cache.borrow_mut().remember(token, *hash, remembered, verified.key, verified.until);
-                Answer::Accepted(accepted)
-            }
-            Err(failure) => Answer::Refused(failure),
-        })
+        let mut inquiry = Inquiry { exchange, tokens: &self.tokens, presented, patience };
+        rule.requirement.ask(&self.providers, &mut inquiry)
     }
 
     /// In how many seconds keys of these providers may be there that are not now.
     fn keys_return_after(&self, providers: &[usize], exchange: &Exchange<'_>) -> u64 {
         let now = exchange.environment().now();
         let providers = providers.iter().filter_map(|position| self.providers.get(*position));
-        let waits = providers.filter_map(|provider| match &provider.kind {
-            ProviderKind::Jwt(JwtProvider { keys: Keys::Fetched { set, .. }, .. }) => {
-                Some(set.unavailable(now).retry_after.as_secs())
-            }
-            _ => None,
-        });
-        waits.min().unwrap_or(1)
-    }
-
-    fn issuer(&self, provider: usize) -> Option<&str> {
-        match &self.providers.get(provider)?.kind {
-            ProviderKind::Jwt(jwt) => Some(&jwt.issuer),
-            ProviderKind::ApiKey(_) | ProviderKind::Forwarded(_) => None,
-        }
+        providers.filter_map(|provider| provider.kind.returns_after(now)).min().unwrap_or(1)
     }
 
     fn accept(
@@ -427,13 +195,11 @@ impl Authn {
             format!("`{}` accepts: the principal is {:?}", provider.name, accepted.identity.principal)
         });
         let request = exchange.request();
-        let kept: &[HeaderName] = match &provider.kind {
-            ProviderKind::Forwarded(forwarded) => &forwarded.headers,
-            ProviderKind::Jwt(_) | ProviderKind::ApiKey(_) => &[],
-        };
-        self.identity_headers.remove(request.headers(), kept, mutations);
+        self.identity_headers.remove(request.headers(), provider.kind.believed_headers(), mutations);
         // The accepted credential stood in one place alone.
-        let kept = provider.kind.kept_sources().iter().find(|source| source.read(request) != Found::Absent);
+        let kept: &[CredentialSource] =
+            if provider.kind.keeps_credential() { provider.kind.sources() } else { &[] };
+        let kept = kept.iter().find(|source| source.read(request) != Found::Absent);
         self.remove_credentials(kept, exchange, mutations);
         for (name, value) in &accepted.headers {
             mutations.set_request_header(name.clone(), value.clone());
@@ -500,50 +266,6 @@ impl Authn {
     }
 }
 
-fn read_forwarded(
-    position: usize,
-    provider: &Provider,
-    forwarded: &ForwardedProvider,
-    exchange: &Exchange<'_>,
-) -> Answer {
-    match forwarded.read(&provider.name, exchange) {
-        Ok(Forwarded::Absent) => Answer::Absent,
-        Ok(Forwarded::NotBelieved) => {
-            exchange.note(|| {
-                let peer = exchange.peer_identity().unwrap_or("a peer without a certificate");
-                format!("`{}` does not believe {peer}", provider.name)
-            });
-            Answer::Absent
-        }
-        Ok(Forwarded::Identity(identity)) => Answer::Accepted(Rc::new(Accepted {
-            provider: position,
-            identity: Rc::new(identity),
-            headers: Vec::new(),
-        })),
-        Err(failure) => Answer::Refused(failure),
-    }
-}
-
-// === impl Requirement ===
-
-impl Requirement {
-    fn providers(&self) -> &[usize] {
-        match self {
-            Self::None => &[],
-            Self::Any(providers) | Self::Optional(providers) => providers,
-        }
-    }
-
-    /// Why this proof does not do, and what was refused.
-    fn refusal(&self, proof: &Proof<'_>) -> Option<(Failure, Option<Scheme>)> {
-        match (self, proof) {
-            (Self::Any(_), Proof::Absent) => Some((Failure::Missing, None)),
-            (_, Proof::Refused(failure, scheme)) => Some((*failure, Some(*scheme))),
-            (_, Proof::Absent | Proof::Accepted(..)) => None,
-        }
-    }
-}
-
 // === impl Reasons ===
 
 impl Reasons {
@@ -551,66 +273,6 @@ impl Reasons {
         // A failure's number is its position in `Failure::ALL`.
         #[allow(clippy::indexing_slicing)]
         if shadow { self.shadow[failure as usize] } else { self.denied[failure as usize] }
-    }
-}
-
-// === impl ProviderKind ===
-
-impl ProviderKind {
-    /// What is asked for where this is not shown.
-    pub const fn scheme(&self) -> Scheme {
-        match self {
-            Self::Jwt(_) => Scheme::Bearer,
-            Self::ApiKey(_) => Scheme::ApiKey,
-            Self::Forwarded(_) => Scheme::Forwarded,
-        }
-    }
-
-    /// Notes the claims of the token that came, for `sluice explain`.
-    fn note_claims(&self, exchange: &Exchange<'_>) {
-        exchange.note_where(|| match self {
-            Self::Jwt(jwt) => explain::claims(jwt, exchange.request(), exchange.environment().now()),
-            Self::ApiKey(_) | Self::Forwarded(_) => None,
-        });
-    }
-
-    /// What may have been meant for it, for `sluice explain`.
-    fn misplaced(&self, request: &RequestView<'_>) -> Option<String> {
-        match self {
-            Self::Jwt(JwtProvider { sources, .. }) | Self::ApiKey(ApiKeyProvider { sources, .. }) => {
-                explain::misplaced(sources, request)
-            }
-            Self::Forwarded(_) => None,
-        }
-    }
-
-    /// Where its credentials are read.
-    pub fn sources(&self) -> &[CredentialSource] {
-        match self {
-            Self::Jwt(jwt) => &jwt.sources,
-            Self::ApiKey(keys) => &keys.sources,
-            Self::Forwarded(_) => &[],
-        }
-    }
-
-    /// Where its credentials are read, if an accepted one goes on to the service.
-    fn kept_sources(&self) -> &[CredentialSource] {
-        match self {
-            Self::Jwt(jwt) if !jwt.removes_token => &jwt.sources,
-            Self::ApiKey(keys) if !keys.removes_key => &keys.sources,
-            Self::Jwt(_) | Self::ApiKey(_) | Self::Forwarded(_) => &[],
-        }
-    }
-
-    /// Where it looks, for `sluice explain`.
-    fn place(&self) -> String {
-        match self {
-            Self::Jwt(JwtProvider { sources, .. }) | Self::ApiKey(ApiKeyProvider { sources, .. }) => {
-                let places: Vec<String> = sources.iter().map(ToString::to_string).collect();
-                format!("in {}", places.join(", "))
-            }
-            Self::Forwarded(forwarded) => format!("in the header `{}`", forwarded.principal),
-        }
     }
 }
 

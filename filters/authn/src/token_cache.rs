@@ -5,7 +5,7 @@
 //! used for longest.
 
 use crate::key::Fingerprint;
-use crate::policy::Accepted;
+use crate::provider::Accepted;
 use siphasher::sip::SipHasher13;
 use sluice_core::decision::environment::UnixTime;
 use sluice_core::http::bytes;

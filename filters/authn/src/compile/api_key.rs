@@ -1,10 +1,10 @@
-use super::{removes, sources};
+use super::sources::{removes, sources};
 use crate::api_key::{ApiKey, ApiKeyProvider};
 use crate::config::{ApiKeyConfig, ApiKeyEntry};
 use crate::credential::CredentialSource;
 use crate::forward;
 use crate::forwarded_fact::{self, Separator};
-use crate::policy::Accepted;
+use crate::provider::Accepted;
 use crate::scalar::{KeyFact, Sha256Digest};
 use sluice_core::caller::identity::Identity;
 use sluice_core::decision::compile::Compiler;

@@ -1,4 +1,4 @@
-use super::{removes, sources};
+use super::sources::{removes, sources};
 use crate::algorithm::AlgorithmSet;
 use crate::claims::ClaimRules;
 use crate::config::{JwtConfig, JwtForward};
