@@ -35,7 +35,7 @@ build: setup-run ## Fills dist/: the modules and the sluice command
 
 # What the demo and the benchmark run: the suite alone, for something to see sooner.
 build-suite: setup-run
-	@tools/build-modules --only sluice,sluice-headers,sluice-requests
+	@tools/build-modules --only sluice,sluice-bodies,sluice-headers,sluice-requests
 
 run: build-suite ## Starts the demo: an edge and two sidecars on real Envoys, and a tour of the policies; serves until Ctrl-C
 	@ENVOY_BIN=$(CURDIR)/.tools/bin/envoy cargo run --profile tool -p sluice-integration --bin sluice-tour -- run

@@ -58,7 +58,7 @@ pub use envoy::{AccessLogEntry, Envoy, EnvoyBuilder};
 pub use error::{Error, Result};
 pub use gateway::{Gateway, GatewayBuilder};
 pub use mesh::{Mesh, MeshBuilder, Ports, Proxy};
-pub use paths::{envoy_binary, module, repository_root};
+pub use paths::{envoy_binary, module, module_named, repository_root};
 pub use process::{Process, Usage};
 pub use rate_limit_service::RateLimitService;
 pub use sink::{Answers, Poured, Sink};

@@ -9,7 +9,7 @@ use crate::certificates::{Authority, identity};
 use crate::envoy::{EnvoyBuilder, LOGGED, replace_file};
 use crate::process::Process;
 use crate::{
-    AccessLogEntry, Client, Envoy, Error, Request, Result, document, module, repository_root, tour,
+    AccessLogEntry, Client, Envoy, Error, Request, Result, document, module_named, repository_root, tour,
     wait_until_some, wasm_filter,
 };
 
@@ -64,6 +64,15 @@ impl Proxy {
             Proxy::Inventory => "envoy-configs/sidecar/inventory.policy.yaml",
         }
     }
+
+    /// The file of its module: the smallest that takes its policy.
+    pub fn module(self) -> &'static str {
+        match self {
+            // It limits bodies.
+            Proxy::Edge => "sluice-bodies.wasm",
+            Proxy::Orders | Proxy::Inventory => "sluice.wasm",
+        }
+    }
 }
 
 /// What a mesh is started with.
@@ -83,7 +92,6 @@ pub struct Mesh {
     services: Vec<Process>,
     ports: Ports,
     directory: PathBuf,
-    module: PathBuf,
 }
 
 impl MeshBuilder {
@@ -107,7 +115,9 @@ impl MeshBuilder {
 
     /// Makes certificates and starts everything, from the inside out.
     pub fn start(mut self) -> Result<Mesh> {
-        let module = module()?;
+        for proxy in Proxy::ALL {
+            module_named(proxy.module())?;
+        }
         crate::envoy_binary()?;
         self.ports.must_be_free()?;
 
@@ -117,14 +127,14 @@ impl MeshBuilder {
             authority.issue(proxy.name(), &identity(proxy.name()), &self.directory.join("certs"))?;
         }
 
-        (self.progress)("starting the services: orders v1, orders v2, inventory");
+        (self.progress)("starting the services: orders v1, orders v2, inventory, issuer");
         let services = self.start_services()?;
 
         for proxy in Proxy::ALL {
-            write_filter(proxy, &self.directory, &module, &policy_of(proxy)?, "0")?;
+            write_filter(proxy, &self.directory, &policy_of(proxy)?, "0")?;
         }
         (self.progress)(
-            "starting three Envoys with sluice.wasm, each with its policy document (some seconds: the module is compiled)",
+            "starting three Envoys with Sluice in them, each with its policy document (some seconds: the module is compiled)",
         );
         let started = Instant::now();
         let mut envoys = Vec::new();
@@ -160,7 +170,7 @@ impl MeshBuilder {
                 .ok_or("an Envoy was started and is not there")
         };
         let (edge, orders, inventory) = (take(Proxy::Edge)?, take(Proxy::Orders)?, take(Proxy::Inventory)?);
-        Ok(Mesh { edge, orders, inventory, services, ports: self.ports, directory: self.directory, module })
+        Ok(Mesh { edge, orders, inventory, services, ports: self.ports, directory: self.directory })
     }
 
     fn start_services(&self) -> Result<Vec<Process>> {
@@ -169,6 +179,7 @@ impl MeshBuilder {
             ("orders", "v1", ports.orders_v1),
             ("orders", "v2", ports.orders_v2),
             ("inventory", "v1", ports.inventory),
+            ("issuer", "v1", ports.issuer),
         ];
         let mut services = Vec::new();
         for (service, version, port) in wanted {
@@ -286,7 +297,7 @@ impl Mesh {
         }
     }
 
-    /// The service that runs under that name (`orders-v1`, `orders-v2`, `inventory-v1`), to kill or freeze it.
+    /// The service that runs under that name (`orders-v1`, `orders-v2`, `inventory-v1`, `issuer-v1`), to kill or freeze it.
     ///
     /// # Panics
     /// If there is none of that name.
@@ -305,6 +316,7 @@ impl Mesh {
         let port = match name {
             "orders-v1" => self.ports.orders_v1,
             "orders-v2" => self.ports.orders_v2,
+            "issuer-v1" => self.ports.issuer,
             _ => self.ports.inventory,
         };
         self.service_mut(name).kill();
@@ -331,7 +343,8 @@ impl Mesh {
         let envoy = self.envoy(proxy);
         let policy = document::from_yaml(policy)?.to_string();
         let version = envoy.stat("extension_config_discovery.http_filter.sluice.update_attempt")?;
-        let response = wasm_filter::discovery_response(&self.module, &policy, &version.to_string());
+        let module = module_named(proxy.module())?;
+        let response = wasm_filter::discovery_response(&module, &policy, &version.to_string());
         envoy.replace_filter(&filter_file(proxy, &self.directory), &response)
     }
 }
@@ -374,6 +387,10 @@ impl tour::Demo for Mesh {
         self.reload(Proxy::Edge, policy)
     }
 
+    fn issuer(&self) -> Client {
+        Client::new(self.ports.issuer)
+    }
+
     fn lines(&self) -> tour::Lines {
         let here = std::env::current_dir().unwrap_or_default();
         let ecds = filter_file(Proxy::Edge, &self.directory);
@@ -381,13 +398,14 @@ impl tour::Demo for Mesh {
         tour::Lines {
             this_program: tour::this_program(),
             from_another_address: String::new(),
+            issuer: format!("http://127.0.0.1:{}", self.ports.issuer),
             metrics: format!(
                 "curl -s http://127.0.0.1:{}/stats/prometheus | grep ^sluice_",
                 self.ports.edge_admin
             ),
             access_log: Some(format!("tail -n1 {}", self.edge.access_log_file().display())),
             reload: format!(
-                "dist/sluice render envoy NEW.yaml --module dist/sluice.wasm --ecds > {ecds}.next && mv {ecds}.next {ecds}"
+                "dist/sluice render envoy NEW.yaml --module dist/sluice-bodies.wasm --ecds > {ecds}.next && mv {ecds}.next {ecds}"
             ),
         }
     }
@@ -401,11 +419,11 @@ fn policy_of(proxy: Proxy) -> Result<String> {
 }
 
 /// Writes the file that the proxy's ECDS watches.
-fn write_filter(proxy: Proxy, directory: &Path, module: &Path, policy: &str, version: &str) -> Result<()> {
+fn write_filter(proxy: Proxy, directory: &Path, policy: &str, version: &str) -> Result<()> {
     let file = filter_file(proxy, directory);
     let folder = directory.join(proxy.name());
     std::fs::create_dir_all(&folder).map_err(|e| Error::file("can't create", &folder, e))?;
-    let response = wasm_filter::discovery_response(module, policy, version);
+    let response = wasm_filter::discovery_response(&module_named(proxy.module())?, policy, version);
     // JSON is YAML.
     replace_file(&file, &format!("{response:#}"))
 }

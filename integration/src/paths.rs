@@ -41,6 +41,18 @@ pub fn envoy_binary() -> Result<PathBuf> {
     )
 }
 
+/// The module of that file name, beside the module under test.
+pub fn module_named(file: &str) -> Result<PathBuf> {
+    let named = module()?.with_file_name(file);
+    if named.is_file() {
+        return Ok(named);
+    }
+    Err(Error::Missing {
+        what: format!("the module {}", named.display()),
+        remedy: "run `make build`".to_owned(),
+    })
+}
+
 /// The module under test: `SLUICE_WASM`, else `dist/sluice.wasm` of the checkout.
 pub fn module() -> Result<PathBuf> {
     let module = match std::env::var_os("SLUICE_WASM") {

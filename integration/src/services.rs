@@ -1,6 +1,7 @@
 //! The demo's services: small real HTTP servers that answer with what reached them.
 
 mod health;
+mod issuer;
 mod network;
 mod prepare;
 
@@ -9,6 +10,7 @@ pub use network::leave_with_network;
 pub use prepare::Preparation;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -30,6 +32,8 @@ pub enum Service {
     Orders,
     /// `GET /inventory/{article}`.
     Inventory,
+    /// Signs the tokens of contractors, with keys that change: `GET /keys`, `POST /token`, `POST /rotate`.
+    Issuer,
 }
 
 impl Service {
@@ -38,6 +42,7 @@ impl Service {
         match name {
             "orders" => Some(Service::Orders),
             "inventory" => Some(Service::Inventory),
+            "issuer" => Some(Service::Issuer),
             _ => None,
         }
     }
@@ -47,6 +52,7 @@ impl Service {
         match self {
             Service::Orders => "orders",
             Service::Inventory => "inventory",
+            Service::Issuer => "issuer",
         }
     }
 }
@@ -54,12 +60,14 @@ impl Service {
 /// Serves on `address` until the process ends. `outbound` is where the service's calls go: its sidecar takes them there.
 pub fn serve(service: Service, version: &str, address: SocketAddr, outbound: Client) -> Result<()> {
     let version = version.to_owned();
+    let issuer = Arc::new(issuer::Issuer::new()?);
     serve_forever(service.name(), address, move |request| {
-        let (version, outbound) = (version.clone(), outbound.clone());
+        let (version, outbound, issuer) = (version.clone(), outbound.clone(), issuer.clone());
         async move {
             match service {
                 Service::Orders => orders(&request, &version, &outbound).await,
                 Service::Inventory => inventory(&request, &version),
+                Service::Issuer => issuer.answer(&request),
             }
         }
     })

@@ -6,21 +6,24 @@ mod walk;
 
 mod authentication;
 mod authorization;
+mod composition;
 mod faults;
 mod fleet;
 mod global_limit;
+mod keys;
 mod limits;
 mod observability;
 mod reloads;
 mod requests;
 mod routes;
 mod telemetry;
+mod versions;
 
 pub use compose::Compose;
 
 pub(crate) use call::this_program;
 
-use crate::{AccessLogEntry, Proxy, Result};
+use crate::{AccessLogEntry, Client, Proxy, Result};
 
 /// The demo as the tour needs it: one that it has started itself, or that of docker-compose.yml.
 pub trait Demo {
@@ -40,6 +43,9 @@ pub trait Demo {
     /// Replaces the edge's policy and waits until it is taken or refused: true if it was taken.
     fn reload_edge(&self, policy: &str) -> Result<bool>;
 
+    /// The issuer of the contractors' tokens.
+    fn issuer(&self) -> Client;
+
     /// What a person would type.
     fn lines(&self) -> Lines;
 }
@@ -51,6 +57,8 @@ pub struct Lines {
     pub this_program: String,
     /// Comes before a call that is made from another address of the loopback network.
     pub from_another_address: String,
+    /// Where the issuer of the contractors' tokens is.
+    pub issuer: String,
     /// Prints the edge's counters.
     pub metrics: String,
     /// Prints the last line of the edge's access log; nothing where the tour can't read it.
@@ -78,11 +86,14 @@ pub fn walk_compose(demo: &Compose) -> Result<bool> {
 
 fn policies(walk: &mut walk::Walk) -> Result<()> {
     requests::steps(walk)?;
+    versions::steps(walk)?;
     authentication::steps(walk)?;
+    keys::steps(walk)?;
     authorization::steps(walk)?;
     limits::steps(walk)?;
     routes::steps(walk)?;
     faults::steps(walk)?;
+    composition::steps(walk)?;
     telemetry::steps(walk)?;
     reloads::steps(walk)
 }

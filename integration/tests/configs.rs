@@ -155,24 +155,15 @@ fn the_edges_remove_all_that_only_their_policies_may_write() {
 fn the_command_renders_the_same_filter_as_the_demo_uses() {
     let root = repository_root();
     for proxy in Proxy::ALL {
+        let module = format!("dist/{}", proxy.module());
         let output = Command::new(root.join("dist/sluice"))
             .current_dir(&root)
-            .args([
-                "render",
-                "envoy",
-                proxy.policy(),
-                "--module",
-                "dist/sluice.wasm",
-                "--ecds",
-                "--format",
-                "json",
-            ])
+            .args(["render", "envoy", proxy.policy(), "--module", &module, "--ecds", "--format", "json"])
             .output()
             .expect("dist/sluice is made by `make build`");
         assert!(output.status.success(), "{}: {}", proxy.policy(), String::from_utf8_lossy(&output.stderr));
         let mut rendered: Value = serde_json::from_slice(&output.stdout).unwrap();
-        let mut ours =
-            discovery_response(Path::new("dist/sluice.wasm"), &yaml(proxy.policy()).to_string(), "");
+        let mut ours = discovery_response(Path::new(&module), &yaml(proxy.policy()).to_string(), "");
         for response in [&mut rendered, &mut ours] {
             response["version_info"] = Value::Null;
             let policy = &mut response["resources"][0]["typed_config"]["config"]["configuration"]["value"];
@@ -185,13 +176,14 @@ fn the_command_renders_the_same_filter_as_the_demo_uses() {
 #[test]
 fn the_command_finds_nothing_wrong_with_the_committed_documents() {
     let root = repository_root();
-    let output = Command::new(root.join("dist/sluice"))
-        .current_dir(&root)
-        .args(["check", "--module", "dist/sluice.wasm"])
-        .args(Proxy::ALL.map(Proxy::policy))
-        .output()
-        .expect("dist/sluice is made by `make build`");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for proxy in Proxy::ALL {
+        let output = Command::new(root.join("dist/sluice"))
+            .current_dir(&root)
+            .args(["check", "--module", &format!("dist/{}", proxy.module()), proxy.policy()])
+            .output()
+            .expect("dist/sluice is made by `make build`");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sluice_integration::{
-    Answer, Error, Process, Request, Result, discovery_response, document, envoy_binary, module,
+    Answer, Error, Process, Proxy, Request, Result, discovery_response, document, envoy_binary, module_named,
     repository_root,
 };
 
@@ -53,7 +53,10 @@ impl Edge {
 
         let filter = directory.join("policy.ecds.yaml");
         let policy = document::from_yaml(&read("envoy-configs/edge/policy.yaml")?)?.to_string();
-        write(&filter, &format!("{:#}", discovery_response(&module()?, &policy, "0")))?;
+        write(
+            &filter,
+            &format!("{:#}", discovery_response(&module_named(Proxy::Edge.module())?, &policy, "0")),
+        )?;
         let bootstrap = directory.join("envoy.yaml");
         write(&bootstrap, &bootstrap_of(mesh, toward, &directory, &filter)?)?;
 

@@ -30,7 +30,7 @@ enum Task {
     Token(TokenArguments),
     /// Runs one of the demo's services, as `run` and `tour` do.
     Serve {
-        /// `orders` or `inventory`.
+        /// `orders`, `inventory` or `issuer`.
         service: String,
         /// The version that it says it is.
         #[arg(long, default_value = "v1")]
@@ -55,7 +55,7 @@ enum Task {
         /// The folder of the policy documents, `edge.policy.yaml` and so on.
         #[arg(long)]
         policies: PathBuf,
-        /// A folder with `sluice.wasm`; may be given several times: the first that has it is taken.
+        /// A folder with `sluice.wasm` and `sluice-bodies.wasm`; may be given several times: the first that has both is taken.
         #[arg(long = "modules", required = true)]
         modules: Vec<PathBuf>,
     },
@@ -94,8 +94,9 @@ fn perform(task: Task) -> Result<bool> {
             Ok(true)
         }
         Task::Serve { service, version, address, port, outbound, leave_with_network } => {
-            let service = Service::named(&service)
-                .ok_or_else(|| format!("no such service: {service}; there are orders and inventory"))?;
+            let service = Service::named(&service).ok_or_else(|| {
+                format!("no such service: {service}; there are orders, inventory and issuer")
+            })?;
             let outbound = client(&outbound)?;
             if leave_with_network {
                 services::leave_with_network();

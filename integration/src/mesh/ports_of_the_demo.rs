@@ -57,6 +57,7 @@ ports! {
     orders_v1 = 10101, "SLUICE_ORDERS_V1_PORT", "the service orders, version v1";
     orders_v2 = 10102, "SLUICE_ORDERS_V2_PORT", "the service orders, version v2";
     inventory = 10111, "SLUICE_INVENTORY_PORT", "the service inventory";
+    issuer = 10121, "SLUICE_ISSUER_PORT", "the issuer of the contractors' tokens";
 }
 
 impl Ports {

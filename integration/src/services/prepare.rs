@@ -14,9 +14,6 @@ use crate::{Error, Proxy, Result};
 /// Where each proxy finds its folder: a volume of its own, so that none has the key of another.
 const IN_THE_PROXY: &str = "/etc/sluice";
 
-/// The file of a module in a folder of modules.
-const MODULE: &str = "sluice.wasm";
-
 /// What is prepared, and from what.
 #[derive(Debug)]
 pub struct Preparation {
@@ -24,7 +21,7 @@ pub struct Preparation {
     pub prepared: PathBuf,
     /// The folder of the policy documents `<proxy>.policy.yaml`.
     pub policies: PathBuf,
-    /// Folders with a module: the first that has `sluice.wasm` is taken.
+    /// Folders with modules: the first that has those of all proxies is taken.
     pub modules: Vec<PathBuf>,
     /// The command `sluice`.
     pub command: PathBuf,
@@ -37,12 +34,13 @@ impl Preparation {
     /// # Errors
     /// When a document is wrong, with what `sluice` says of it; when something is missing or can't be written.
     pub fn perform(&self) -> Result<()> {
-        let module = self.module()?;
-        println!("module: {}", module.display());
+        let modules = self.module_folder()?;
+        println!("modules: {}", modules.display());
         // All documents first: nothing is replaced when one of them is wrong.
         let mut filters = Vec::new();
         for proxy in Proxy::ALL {
             let policy = self.policies.join(format!("{}.policy.yaml", proxy.name()));
+            let module = modules.join(proxy.module());
             let installed = self.install_module(&module, proxy)?;
             filters.push((proxy, policy.clone(), self.render(&policy, &module, &installed)?));
         }
@@ -64,13 +62,18 @@ impl Preparation {
         self.prepared.join(proxy.name())
     }
 
-    fn module(&self) -> Result<PathBuf> {
-        self.modules.iter().map(|folder| folder.join(MODULE)).find(|file| file.is_file()).ok_or_else(|| {
+    fn module_folder(&self) -> Result<&Path> {
+        let whole = |folder: &&PathBuf| Proxy::ALL.iter().all(|proxy| folder.join(proxy.module()).is_file());
+        self.modules.iter().find(whole).map(PathBuf::as_path).ok_or_else(|| {
             let folders: Vec<String> =
                 self.modules.iter().map(|folder| folder.display().to_string()).collect();
+            let mut files = Proxy::ALL.map(Proxy::module).to_vec();
+            files.sort_unstable();
+            files.dedup();
             Error::Missing {
-                what: format!("{MODULE} in {}", folders.join(" or ")),
-                remedy: "take the image sluice-demo, or set SLUICE_MODULE_DIR to a folder with it".to_owned(),
+                what: format!("{} in {}", files.join(" and "), folders.join(" or ")),
+                remedy: "take the image sluice-demo, or set SLUICE_MODULE_DIR to a folder with them"
+                    .to_owned(),
             }
         })
     }

@@ -24,6 +24,10 @@ impl Call {
         Self { request: Request::post(path, body), token: None, source: None }
     }
 
+    pub(super) fn options(path: &str) -> Self {
+        Self { request: Request::new("OPTIONS", path), token: None, source: None }
+    }
+
     pub(super) fn header(mut self, name: &str, value: &str) -> Self {
         self.request = self.request.header(name, value);
         self
@@ -39,16 +43,21 @@ impl Call {
         Self { source: Some(source), ..self }
     }
 
+    /// The request as it is sent now: with a token that was just made.
+    pub(super) fn request(&self) -> Result<Request> {
+        let request = self.request.clone();
+        Ok(match &self.token {
+            Some(arguments) => request.bearer(&TokenArguments::read(arguments)?.mint()?),
+            None => request,
+        })
+    }
+
     pub(super) fn send(&self, port: u16) -> Result<Answer> {
         let client = match self.source {
             Some(source) => Client::from_address(source, port),
             None => Client::new(port),
         };
-        let mut request = self.request.clone();
-        if let Some(arguments) = &self.token {
-            request = request.bearer(&TokenArguments::read(arguments)?.mint()?);
-        }
-        client.send(&request)
+        client.send(&self.request()?)
     }
 
     /// The line that does the same from a shell at the repository's root. A token is made anew by it, so that the line still

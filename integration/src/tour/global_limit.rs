@@ -1,4 +1,5 @@
-//! A quota that holds over all edges: Envoy's own `ratelimit` filter behind Sluice, envoyproxy/ratelimit and Redis.
+//! A quota that holds over all edges, by envoyproxy/ratelimit and Redis: asked by Envoy's own `ratelimit` filter behind Sluice, and
+//! by the policy itself (`scope: fleet`).
 
 use super::call::Call;
 use super::walk::{Walk, check};
@@ -6,6 +7,9 @@ use crate::Result;
 
 /// A minute's quota of a partner in envoy-configs/compose/ratelimit.yaml.
 const QUOTA: usize = 10;
+
+/// What the rule `reports` of envoy-configs/compose/edge.policy.yaml gives in a minute.
+const REPORTS: usize = 10;
 
 pub(super) fn steps(walk: &mut Walk) -> Result<()> {
     walk.chapter(
@@ -43,5 +47,37 @@ pub(super) fn steps(walk: &mut Walk) -> Result<()> {
         "Without a good key nobody gets as far as the quota",
         &Call::get("/partner/bulk").header("x-consumer", "acme"),
         |seen| vec![seen.status(401), seen.reason("authn.")],
+    )?;
+    by_the_policy(walk)
+}
+
+fn by_the_policy(walk: &mut Walk) -> Result<()> {
+    let call = Call::get("/partner/reports").header("x-api-key", "demo-key-acme");
+    let line = format!("for i in $(seq {}); do {}; done", REPORTS + 1, walk.curl(&call));
+    walk.several(
+        "The same without that filter: the policy asks the service (`scope: fleet`)",
+        &line,
+        |walk| {
+            let mut served = 0;
+            let mut last = walk.send(&call)?;
+            // The service counts by the minutes of the clock: a new one may begin once while we ask.
+            while last.answer.status == 200 && served < 2 * REPORTS {
+                served += 1;
+                last = walk.send(&call)?;
+            }
+            Ok((
+                vec![
+                    format!("→ {served} are served, then {}", last.answer.status),
+                    format!("  ratelimit-policy: {}", last.answer.header("ratelimit-policy").unwrap_or("-")),
+                ],
+                vec![
+                    check("some are served", served > 0),
+                    last.status(429),
+                    last.header("retry-after", ""),
+                    last.header("ratelimit-policy", "q=10"),
+                    last.reason("rate_limit.exceeded.rule:reports"),
+                ],
+            ))
+        },
     )
 }

@@ -9,9 +9,13 @@ use super::{Demo, Lines};
 use crate::{Answer, Proxy, Result};
 
 /// Headers of an answer that tell something about a policy.
-const TELLING: [&str; 8] = [
+const TELLING: [&str; 12] = [
     "allow",
     "www-authenticate",
+    "deprecation",
+    "sunset",
+    "link",
+    "access-control-allow-origin",
     "retry-after",
     "ratelimit",
     "ratelimit-policy",
@@ -173,7 +177,12 @@ impl<'m> Walk<'m> {
 
     /// Sends a call without printing anything.
     pub(super) fn send(&self, call: &Call) -> Result<Seen<'m>> {
-        Ok(Seen { answer: call.send(self.demo.edge_port())?, demo: self.demo })
+        Ok(self.seen(call.send(self.demo.edge_port())?))
+    }
+
+    /// What came of a call that was sent otherwise.
+    pub(super) fn seen(&self, answer: Answer) -> Seen<'m> {
+        Seen { answer, demo: self.demo }
     }
 
     /// The last words; true if every step held.

@@ -10,6 +10,9 @@ use crate::{Demo, EDGE, must, recovery, start};
 /// What ratelimit.yaml gives `globex` in an hour of the clock.
 const QUOTA: usize = 5;
 
+/// What the rule `reports` of the edge's policy gives each consumer in a minute of the clock, over all edges.
+const REPORTS: usize = 10;
+
 /// What the edge's policy gives each consumer in a minute, whatever the service says.
 const SHARE: usize = 30;
 
@@ -42,12 +45,41 @@ fn shared(demo: &Demo) -> Result<()> {
     )?;
     let other = bulk(&edge, "demo-key-acme")?;
     must(format!("another partner has a quota of its own: {}", other.status), other.status == 200)?;
+    fleet(&edge, &second.client)?;
     drop(second);
 
     recovery::kill(demo, "edge")?;
     start::healthy(demo, "edge")?;
     let after = bulk(&Client::new(EDGE), "demo-key-globex")?;
     must(format!("an edge that was killed still refuses: {}", after.status), is_over_quota(&after))
+}
+
+/// A rule of the policy with `scope: fleet`: what one edge gives the other does not give again.
+fn fleet(edge: &Client, second: &Client) -> Result<()> {
+    // Beginning with a new minute, which is long enough for all of it; if it is not, with the next one.
+    for _ in 0..3 {
+        let before = this_minute();
+        wait_until("a new minute", Duration::from_secs(90), || {
+            std::thread::sleep(Duration::from_millis(50));
+            this_minute() != before
+        })?;
+        let minute = this_minute();
+        let mut statuses = Vec::new();
+        for _ in 0..REPORTS {
+            for client in [edge, second] {
+                let request = Request::get("/partner/reports").header("x-api-key", "demo-key-globex");
+                statuses.push(client.send(&request)?.status);
+            }
+        }
+        if this_minute() == minute {
+            let (served, refused) = statuses.split_at(REPORTS);
+            return must(
+                format!("two edges share a limit of the policy: {statuses:?}"),
+                served.iter().all(|status| *status == 200) && refused.iter().all(|status| *status == 429),
+            );
+        }
+    }
+    Err("no minute was long enough".into())
 }
 
 /// What was counted is in Redis' volume.
@@ -109,6 +141,10 @@ fn is_over_quota(answer: &Answer) -> bool {
 
 fn this_hour() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs() / 3600)
+}
+
+fn this_minute() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs() / 60)
 }
 
 /// A second container of the service `edge`, beside the first; removed when dropped.

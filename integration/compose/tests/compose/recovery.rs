@@ -14,13 +14,14 @@ const RECOVERY: Duration = Duration::from_secs(180);
 const IN_A_ROW: usize = 8;
 
 /// A container, and what good requests may see meanwhile besides good answers.
-const CONTAINERS: [(&str, &[Outcome]); 10] = [
+const CONTAINERS: [(&str, &[Outcome]); 11] = [
     ("edge", &[Outcome::None]),
     ("orders-sidecar", &[Outcome::Status(503), Outcome::Status(504)]),
     ("orders-v1", &[Outcome::Status(503)]),
     ("orders-v2", &[]),
     ("inventory-sidecar", &[Outcome::WithoutStock(503), Outcome::WithoutStock(504)]),
     ("inventory", &[Outcome::WithoutStock(503)]),
+    ("issuer", &[]),
     ("ratelimit", &[]),
     ("redis", &[]),
     ("prometheus", &[]),

@@ -52,7 +52,7 @@ pub(crate) fn images(demo: &Demo) -> Result<()> {
 }
 
 fn is_ours(service: &str) -> bool {
-    ["orders-v1", "orders-v2", "inventory"].contains(&service)
+    ["orders-v1", "orders-v2", "inventory", "issuer"].contains(&service)
 }
 
 /// The services that are run.
@@ -76,8 +76,8 @@ pub(crate) fn up(demo: &Demo) -> Result<()> {
     up.succeeded("docker-compose up")?;
     let folder = if demo.project.has("SLUICE_MODULE_DIR") { "/modules-of-the-host" } else { "/modules" };
     must(
-        format!("the module comes from {folder}"),
-        prepared.contains(&format!("module: {folder}/sluice.wasm")),
+        format!("the modules come from {folder}"),
+        prepared.lines().any(|line| line.ends_with(&format!("modules: {folder}"))),
     )?;
     for service in services.iter().filter(|service| *service != "prepare") {
         healthy(demo, service)?;

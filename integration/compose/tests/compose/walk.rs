@@ -6,8 +6,8 @@ use sluice_integration::{Client, Error, Request, Result, wait_until_some};
 
 use crate::{Demo, EDGE, must};
 
-/// How many steps there are at least: those of the demo, but for the one that is left out, and four of what only this has.
-const STEPS: u32 = 36;
+/// How many steps there are at least: those of the demo, but for the one that is left out, and five of what only this has.
+const STEPS: u32 = 50;
 
 pub(crate) fn check(demo: &Demo) -> Result<()> {
     let mut command = demo.project.command(&["run", "--rm", "-T", "tour"]);

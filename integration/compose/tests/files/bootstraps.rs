@@ -93,6 +93,8 @@ fn the_edge_adds_its_quota_and_finds_its_peers_by_name() {
         format!("{HTTP}/route_config/virtual_hosts/shop/routes/bulk"),
         "/static_resources/clusters/inventory/cluster_type".to_owned(),
         "/static_resources/clusters/inventory/type".to_owned(),
+        "/static_resources/clusters/issuer/cluster_type".to_owned(),
+        "/static_resources/clusters/issuer/type".to_owned(),
         "/static_resources/clusters/orders/cluster_type".to_owned(),
         "/static_resources/clusters/orders/type".to_owned(),
         "/static_resources/clusters/ratelimit".to_owned(),
@@ -132,7 +134,13 @@ fn the_policies_leave_the_trace_to_envoy_and_know_the_quota() {
         let mut expected = BTreeSet::from(["/telemetry/trace".to_owned()]);
         if proxy == Proxy::Edge {
             expected.extend(
-                ["/rateLimit/rules/bulk-here", "/rateLimit/rules/per-partner/match/not"].map(str::to_owned),
+                [
+                    "/rateLimit/rules/bulk-here",
+                    "/rateLimit/rules/per-partner/match/not",
+                    "/rateLimit/rules/reports",
+                    "/rateLimit/service",
+                ]
+                .map(str::to_owned),
             );
         }
         assert_eq!(found, expected, "{file}");

@@ -29,7 +29,7 @@ fn both_versions_read_the_same_services() {
     let names =
         |configuration: &Value| services(configuration).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
     assert_eq!(names(&one), names(&two));
-    assert_eq!(names(&one).len(), 13);
+    assert_eq!(names(&one).len(), 14);
     for (name, service) in services(&one) {
         let other = &two["services"][&name];
         for key in
