@@ -10,6 +10,10 @@
 //! a version larger than `w`. So the slot's version is `w`, or larger than `w`; that it is `g ≤ w` means that it is `w`: nobody wrote it since.
 //! A refusal is never based on a guess; a guess that fails is followed by reading the slot.
 //!
+//! Others write as well: workers, this worker's own root context, other plugins. Each such write leaves the bound one lower than the truth,
+//! and so all guesses wrong, until a version is seen that is new enough; that of a slot which is read is as old as its last write. So
+//! after a guess that failed the next write is read back, once: its version is the highest there is.
+//!
 //! (On a host that counts the versions of each key apart the bound would be none. It shows when a slot is read whose version is less
 //! than it must be; then no more guesses are made.)
 //!
@@ -19,15 +23,21 @@
 use crate::slot::Slot;
 use std::cell::{Cell, RefCell};
 
-/// How many slots a worker remembers.
-const PLACES: usize = 64;
+/// How many slots a worker remembers of a rule at first, and at most: as many as it meets, since each takes some hundred bytes.
+const FEWEST_PLACES: usize = 16;
+const MOST_PLACES: usize = 1_024;
 
 /// The most requests without a guess after failures.
 const LONGEST_PAUSE: u32 = 1_023;
 
-/// What is known of the versions of shared memory: each write from now on gets a larger one than this.
+/// What is known of the versions of shared memory.
 #[derive(Debug, Default)]
-pub(crate) struct Versions(Cell<u32>);
+pub(crate) struct Versions {
+    /// Each write from now on gets a larger one than this.
+    bound: Cell<u32>,
+    /// Whether the bound is known to be too low, so that it is worth a call to find the highest version.
+    behind: Cell<bool>,
+}
 
 /// What this worker left in slots.
 #[derive(Debug, Default)]
@@ -59,14 +69,24 @@ impl Versions {
 
     /// A value has this version.
     pub(crate) fn seen(&self, version: u32) {
-        self.0.set(self.0.get().max(version));
+        self.bound.set(self.bound.get().max(version));
     }
 
     /// This worker has written: the least version that this write can have got. `None` at the end of the count.
     pub(crate) fn wrote(&self) -> Option<u32> {
-        let version = self.0.get().checked_add(1).filter(|version| *version != Self::NOBODYS)?;
-        self.0.set(version);
+        let version = self.bound.get().checked_add(1).filter(|version| *version != Self::NOBODYS)?;
+        self.bound.set(version);
         Some(version)
+    }
+
+    /// A guess was too low.
+    pub(crate) fn are_behind(&self) {
+        self.behind.set(true);
+    }
+
+    /// Whether what is written next is to be read back, for its version.
+    pub(crate) fn take_behind(&self) -> bool {
+        self.behind.take()
     }
 }
 
@@ -75,23 +95,27 @@ impl Versions {
 impl Guesses {
     /// What the slot probably holds, in which version. Each guess is made once.
     pub(crate) fn guess(&self, slot: u32) -> Option<(Slot, u32)> {
-        let place = self.places.borrow_mut().get_mut(Self::place(slot))?.take()?;
+        let mut places = self.places.borrow_mut();
+        let place = Self::place(slot, places.len());
+        let place = places.get_mut(place)?.take_if(|guess| guess.slot == slot)?;
         if let Some(pause) = self.pause.get().checked_sub(1) {
             self.pause.set(pause);
             return None;
         }
-        (place.slot == slot && !self.given_up.get()).then_some((place.value, place.version))
+        (!self.given_up.get()).then_some((place.value, place.version))
     }
 
     /// `value` was written, in this version or a later one.
     pub(crate) fn wrote(&self, slot: u32, value: &Slot, version: u32) {
         let mut places = self.places.borrow_mut();
-        if places.is_empty() {
-            places.resize(PLACES, None);
+        let occupant = places.get(Self::place(slot, places.len()));
+        let is_full = occupant.is_none_or(|occupant| occupant.is_some_and(|other| other.slot != slot));
+        if is_full && places.len() < MOST_PLACES {
+            let more = places.len().saturating_mul(2).clamp(FEWEST_PLACES, MOST_PLACES);
+            let before = std::mem::replace(&mut *places, vec![None; more]);
+            before.into_iter().flatten().for_each(|guess| Self::put(&mut places, guess));
         }
-        if let Some(place) = places.get_mut(Self::place(slot)) {
-            *place = Some(Guess { slot, value: *value, version });
-        }
+        Self::put(&mut places, Guess { slot, value: *value, version });
     }
 
     /// The slot was read, in this version.
@@ -125,8 +149,14 @@ impl Guesses {
         self.failed.set(None);
     }
 
-    fn place(slot: u32) -> usize {
-        (slot as usize).checked_rem(PLACES).unwrap_or(0)
+    fn put(places: &mut [Option<Guess>], guess: Guess) {
+        if let Some(place) = places.get_mut(Self::place(guess.slot, places.len())) {
+            *place = Some(guess);
+        }
+    }
+
+    fn place(slot: u32, places: usize) -> usize {
+        (slot as usize).checked_rem(places).unwrap_or(0)
     }
 }
 
@@ -144,10 +174,28 @@ mod tests {
         assert_eq!(guesses.guess(7), Some((Slot::default(), 42)));
         assert!(guesses.guess(7).is_none());
         guesses.wrote(7, &Slot::default(), 42);
-        assert!(guesses.guess(7 + PLACES as u32).is_none(), "another slot in the same place");
+        assert!(guesses.guess(7 + MOST_PLACES as u32).is_none(), "another slot in the same place");
+        assert!(guesses.guess(7).is_some(), "whose guess it is");
         guesses.wrote(7, &Slot::default(), 42);
         guesses.forget();
         assert!(guesses.guess(7).is_none());
+    }
+
+    #[test]
+    fn it_remembers_as_many_slots_as_it_meets_and_not_more_than_it_may() {
+        let guesses = Guesses::default();
+        let met: Vec<u32> = (0..200).map(|number| number * 5).collect();
+        for slot in &met {
+            guesses.wrote(*slot, &Slot::default(), *slot);
+        }
+        for slot in &met {
+            assert_eq!(guesses.guess(*slot), Some((Slot::default(), *slot)));
+        }
+        for slot in 0..10_000 {
+            guesses.wrote(slot, &Slot::default(), slot);
+        }
+        assert_eq!(guesses.places.borrow().len(), MOST_PLACES);
+        assert_eq!(guesses.guess(9_999), Some((Slot::default(), 9_999)));
     }
 
     #[test]

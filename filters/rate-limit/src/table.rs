@@ -204,11 +204,19 @@ impl Table {
                 if let Some(version) = self.versions.wrote() {
                     self.guesses.wrote(slot, value, version);
                 }
+                if self.versions.take_behind() {
+                    // Of this write or of a later one: in any case of one that has been.
+                    let highest = self.named(slot, |name, _| environment.shared_get(name)).flatten();
+                    highest.into_iter().for_each(|(_, version)| self.versions.seen(version));
+                }
                 Ok(())
             }
             Err(SharedError::Conflict) => {
                 match version {
-                    Version::Guessed(version) => self.guesses.failed(slot, version),
+                    Version::Guessed(version) => {
+                        self.guesses.failed(slot, version);
+                        self.versions.are_behind();
+                    }
                     Version::Absent => self.create(environment, slot),
                     Version::Shared(_) | Version::Own => {}
                 }

@@ -147,7 +147,8 @@ fn a_lease_saves_most_calls_where_there_is_room() {
         (reads, writes)
     };
     let (reads, writes) = calls(0.0);
-    assert!((1_900..=2_010).contains(&reads) && (2_000..=2_100).contains(&writes), "{reads} + {writes}");
+    // Each worker reads before it writes, for the other has written: guesses fail, and are made ever more seldom.
+    assert!((1_900..=2_060).contains(&reads) && (2_000..=2_100).contains(&writes), "{reads} + {writes}");
     let (reads, writes) = calls(5.0);
     assert!(reads + writes < 400, "{reads} + {writes}");
 }
