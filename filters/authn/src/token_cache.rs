@@ -16,6 +16,9 @@ use std::rc::Rc;
 /// How many places a set has.
 const PLACES: usize = 8;
 
+/// How many bytes of a token's end are hashed: 48 bytes of the signature, in Base64url.
+const HASHED: usize = 64;
+
 /// See the module.
 pub struct TokenCache {
     seed: u64,
@@ -66,9 +69,10 @@ impl TokenCache {
         Self { seed, sets: (0..sets).map(|_| Vec::new()).collect(), uses: Cell::new(0) }
     }
 
-    /// The hash of a token.
+    /// The hash of a token: of its end, in which no two genuine tokens are the same, since that is the signature.
     pub fn hash(&self, token: &[u8]) -> TokenHash {
-        TokenHash(SipHasher13::new_with_keys(self.seed, self.seed.rotate_left(32)).hash(token))
+        let end = token.get(token.len().saturating_sub(HASHED)..).unwrap_or_default();
+        TokenHash(SipHasher13::new_with_keys(self.seed, self.seed.rotate_left(32)).hash(end))
     }
 
     /// What is remembered of `token`, whose hash is `hash`, for `provider`.
