@@ -12,6 +12,8 @@ pub struct HeaderMap {
     buffer: Vec<u8>,
     /// For each header: where its name begins and ends, where its value begins and ends.
     entries: Vec<[u32; 4]>,
+    /// A bit for each length that a name has: most headers that are asked for are absent, and are told so at a glance.
+    lengths: u64,
 }
 
 impl HeaderMap {
@@ -26,7 +28,8 @@ impl HeaderMap {
         if parsed.is_none() {
             self.entries.clear();
         }
-        parsed.ok_or(Malformed)
+        self.lengths = parsed.unwrap_or_default();
+        parsed.map(|_| ()).ok_or(Malformed)
     }
 
     /// A map of these pairs, written and read as the host would: for tests and for the `sluice` command.
@@ -54,6 +57,7 @@ impl HeaderMap {
     /// Gives the buffer back for reuse and empties the map.
     pub fn take_buffer(&mut self) -> Vec<u8> {
         self.entries.clear();
+        self.lengths = 0;
         std::mem::take(&mut self.buffer)
     }
 
@@ -66,11 +70,17 @@ impl HeaderMap {
     }
 
     /// Every value of the header `name` (in lower case), in order.
+    #[inline]
     pub fn all<'m>(&'m self, name: &str) -> impl Iterator<Item = &'m [u8]> {
         let name = name.as_bytes();
-        self.entries
+        let present = self.lengths & length_bit(name.len()) != 0;
+        let entries = if present { self.entries.as_slice() } else { &[] };
+        entries
             .iter()
-            .filter(move |[start, end, _, _]| bytes::equal(self.slice(*start, *end), name))
+            .filter(move |[start, end, _, _]| {
+                end.wrapping_sub(*start) as usize == name.len()
+                    && bytes::equal(self.slice(*start, *end), name)
+            })
             .map(|[_, _, start, end]| self.slice(*start, *end))
     }
 
@@ -112,6 +122,7 @@ impl HeaderMap {
         self.entries.is_empty()
     }
 
+    #[inline]
     fn slice(&self, start: u32, end: u32) -> &[u8] {
         // Checked when read; an empty slice rather than a panic if that were ever wrong.
         self.buffer.get(start as usize..end as usize).unwrap_or_default()
@@ -133,9 +144,16 @@ pub enum Single<'m> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
-fn parse(buffer: &[u8], entries: &mut Vec<[u32; 4]>) -> Option<()> {
+/// A bit for each length of a name; names of 63 bytes and more share one.
+pub(super) const fn length_bit(length: usize) -> u64 {
+    1 << if length < 63 { length } else { 63 }
+}
+
+/// Fills `entries`, and gives the lengths of the names.
+fn parse(buffer: &[u8], entries: &mut Vec<[u32; 4]>) -> Option<u64> {
+    let mut name_lengths = 0;
     if buffer.is_empty() {
-        return Some(());
+        return Some(name_lengths);
     }
     let (count, rest) = read_u32(buffer)?;
     let lengths_size = (count as usize).checked_mul(8)?;
@@ -146,13 +164,14 @@ fn parse(buffer: &[u8], entries: &mut Vec<[u32; 4]>) -> Option<()> {
         let (name_length, after) = read_u32(lengths)?;
         let (value_length, after) = read_u32(after)?;
         lengths = after;
+        name_lengths |= length_bit(name_length as usize);
         let name_end = position.checked_add(name_length)?;
         let value_start = name_end.checked_add(1)?;
         let value_end = value_start.checked_add(value_length)?;
         entries.push([position, name_end, value_start, value_end]);
         position = value_end.checked_add(1)?;
     }
-    (position as usize <= buffer.len()).then_some(())
+    (position as usize <= buffer.len()).then_some(name_lengths)
 }
 
 fn read_u32(bytes: &[u8]) -> Option<(u32, &[u8])> {
@@ -175,6 +194,29 @@ mod tests {
         assert_eq!(map.single("b"), Single::Once(b""));
         assert_eq!(map.single("c"), Single::Absent);
         assert_eq!(map.joined("a").unwrap().as_ref(), b"1,\xff\x00");
+    }
+
+    #[test]
+    fn names_are_found_whatever_their_length() {
+        let names: Vec<String> = (1..130).map(|length| "n".repeat(length)).collect();
+        for missing in 0..names.len() {
+            let others = names.iter().enumerate().filter(|(position, _)| *position != missing);
+            let map = HeaderMap::from_pairs(others.map(|(_, name)| (name, name)));
+            for (position, name) in names.iter().enumerate() {
+                let expected = (position != missing).then_some(name.as_bytes());
+                assert_eq!(map.first(name), expected, "{} without {}", name.len(), missing + 1);
+            }
+        }
+    }
+
+    #[test]
+    fn a_map_that_is_read_again_has_the_new_names_alone() {
+        let mut map = HeaderMap::from_pairs([("one", "1"), ("three", "3")]);
+        map.read(HeaderMap::from_pairs([("seven77", "7")]).take_buffer()).unwrap();
+        assert_eq!((map.first("one"), map.first("three")), (None, None));
+        assert_eq!(map.first("seven77"), Some(&b"7"[..]));
+        map.take_buffer();
+        assert_eq!(map.first("seven77"), None);
     }
 
     #[test]

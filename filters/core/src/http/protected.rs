@@ -1,7 +1,8 @@
 //! Names of headers that a client must not be able to write under another spelling.
 
 use crate::http::bytes;
-use crate::http::header::{HeaderName, LONGEST_NAME, folded};
+use crate::http::header::{HeaderName, folded};
+use crate::http::header_map::length_bit;
 use std::collections::BTreeMap;
 
 /// Header names that mean something to the document: the caller's identity, a choice of route, a credential, what a rule asks for.
@@ -12,8 +13,9 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default)]
 pub struct ProtectedNames {
     names: Vec<HeaderName>,
-    /// The same by their folded form, in which different names may be one: what a request costs must not grow with their number.
-    spellings: BTreeMap<Box<[u8]>, Vec<HeaderName>>,
+    /// The same by a hash of their folded form, in which different names may be one: what a request costs must not grow with their
+    /// number. The names are the document's, so nobody else chooses which of them share a hash.
+    spellings: BTreeMap<u64, Vec<HeaderName>>,
     /// A bit for each length that a name has, to pass over most headers at a glance; names of 63 bytes and more share one.
     lengths: u64,
 }
@@ -34,7 +36,7 @@ impl ProtectedNames {
     pub fn protect(&mut self, name: HeaderName) {
         let bytes = name.as_str().as_bytes();
         self.lengths |= length_bit(bytes.len());
-        let same = self.spellings.entry(bytes.iter().map(|byte| folded(*byte)).collect()).or_default();
+        let same = self.spellings.entry(hash(bytes)).or_default();
         if !same.contains(&name) {
             same.push(name.clone());
             self.names.push(name);
@@ -46,13 +48,16 @@ impl ProtectedNames {
         if self.lengths & length_bit(came.len()) == 0 {
             return None;
         }
-        let mut buffer = [0; LONGEST_NAME];
-        // A longer one is nobody's name.
-        let key = buffer.get_mut(..came.len())?;
-        key.iter_mut().zip(came).for_each(|(key, came)| *key = folded(*came));
-        let same = self.spellings.get(&*key)?;
-        let exact = same.iter().any(|own| bytes::equal(own.as_str().as_bytes(), came));
-        Some(if exact { Spelling::Exact } else { Spelling::Folded })
+        let mut spelling = None;
+        for own in self.spellings.get(&hash(came))? {
+            if bytes::equal(own.as_str().as_bytes(), came) {
+                return Some(Spelling::Exact);
+            }
+            if own.is_spelt(came) {
+                spelling = Some(Spelling::Folded);
+            }
+        }
+        spelling
     }
 
     /// Whether the name of a header that came spells a protected one in any way.
@@ -80,13 +85,17 @@ impl Extend<HeaderName> for ProtectedNames {
     }
 }
 
-const fn length_bit(length: usize) -> u64 {
-    1 << if length < 63 { length } else { 63 }
+/// Of a name's folded form, a step of FNV-1a for each byte.
+fn hash(name: &[u8]) -> u64 {
+    name.iter().fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(folded(*byte))).wrapping_mul(0x0100_0000_01B3)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::header::LONGEST_NAME;
     #[cfg(target_arch = "wasm32")]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
