@@ -36,5 +36,14 @@ pub(super) fn read(argument: &str) -> Result<Identity, Failure> {
         ))
     })?;
     let Given { provider, principal, consumer, roles, scopes, claims, attributes } = given;
-    Ok(Identity { provider, origin: None, principal, consumer, roles, scopes, claims, attributes })
+    Ok(Identity {
+        provider,
+        origin: None,
+        principal,
+        consumer,
+        roles,
+        scopes,
+        claims: claims.into(),
+        attributes,
+    })
 }

@@ -180,7 +180,7 @@ pub(super) fn json(played: &Played) -> Value {
             "consumer": identity.consumer,
             "roles": identity.roles,
             "scopes": identity.scopes,
-            "claims": identity.claims,
+            "claims": *identity.claims,
             "attributes": identity.attributes,
         })),
         "verdict": {

@@ -9,6 +9,7 @@ use sluice_core::http::header::HeaderName;
 use sluice_core::http::header_map::{HeaderMap, Single};
 use sluice_core::rule::when::PeerPattern;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// A compiled provider of forwarded identities.
 #[derive(Debug)]
@@ -81,7 +82,7 @@ impl ForwardedProvider {
             consumer,
             roles: roles(headers, self.roles.as_ref())?,
             scopes: scopes(headers, self.scopes.as_ref())?,
-            claims: serde_json::Value::Null,
+            claims: Rc::default(),
             attributes,
         }))
     }

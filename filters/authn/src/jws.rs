@@ -6,6 +6,7 @@ use crate::strict_json;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
+use std::rc::Rc;
 
 /// A token that has the form of one. Nothing in it is proven.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ pub struct Jws {
     /// `typ`, in lower case and without `application/` (RFC 7515 §4.1.9).
     pub media_type: Option<String>,
     /// The claims: an object.
-    pub claims: Value,
+    pub claims: Rc<Value>,
     /// The signature.
     pub signature: Vec<u8>,
 }
@@ -59,6 +60,7 @@ impl Jws {
             return Err(Failure::TokenMalformed);
         }
         let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| Failure::TokenMalformed)?;
+        let claims = Rc::new(claims);
         Ok(Self { signed_length, algorithm, key_id, media_type, claims, signature })
     }
 

@@ -126,7 +126,7 @@ impl JwtProvider {
     fn accept(
         &self,
         provider: &Name,
-        claims: &Value,
+        claims: &Rc<Value>,
         key: Fingerprint,
         exchange: &Exchange<'_>,
     ) -> Result<Verified, Failure> {
@@ -166,7 +166,7 @@ fn signer(
 }
 
 impl ClaimMapping {
-    fn identity(&self, provider: &Name, claims: &Value) -> Result<Identity, Failure> {
+    fn identity(&self, provider: &Name, claims: &Rc<Value>) -> Result<Identity, Failure> {
         // A list or an object names nobody, and a number that is not exact somebody else, too.
         let principal = match self.principal.find(claims) {
             Some(value @ (Value::String(_) | Value::Number(_))) => scalar_text(value),
@@ -189,7 +189,7 @@ impl ClaimMapping {
             roles: texts(self.roles.find(claims), self.roles_separator.as_deref())?,
             // RFC 8693 §4.2, RFC 6749 §3.3: a string of scopes is split at blanks, and at no other white space.
             scopes: texts(scopes, Some(" "))?,
-            claims: claims.clone(),
+            claims: Rc::clone(claims),
             attributes: std::collections::BTreeMap::new(),
         })
     }

@@ -158,7 +158,7 @@ impl ApiKeyEntry {
             consumer: self.consumer.clone(),
             roles: self.roles.clone(),
             scopes: self.scopes.clone(),
-            claims: serde_json::Value::Null,
+            claims: Rc::default(),
             attributes,
         }
     }

@@ -16,7 +16,7 @@ fn a_claim_becomes_a_value_or_nothing_and_never_another_header() {
         "blank": " a", "tail": "a\t", "comma": ["a,admin"], "text_with_comma": "a, b", "delete": "a\u{7f}",
         "blank_item": ["x", " admin"], "empty_item": ["x", ""], "fraction": 1.5, "huge": 1e30, "fractions": ["a", 0.5]
     });
-    let identity = Identity { claims, ..Identity::default() };
+    let identity = Identity { claims: claims.into(), ..Identity::default() };
     for (path, expected) in [
         ("text", Ok(Some("alice"))),
         ("number", Ok(Some("7"))),

@@ -3,6 +3,7 @@
 use crate::document::name::Name;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// A proven identity. Values come from an issuer or from the document, never from the client's own word.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,7 +21,7 @@ pub struct Identity {
     /// OAuth scopes (RFC 6749 §3.3).
     pub scopes: Vec<String>,
     /// The token's claims, whole; `Null` where there is no token.
-    pub claims: serde_json::Value,
+    pub claims: Rc<serde_json::Value>,
     /// What the document says of this consumer (`attributes` of an API key).
     pub attributes: BTreeMap<String, String>,
 }

@@ -1,6 +1,7 @@
 use super::{SimulatedHost, SimulatedRequest};
 use crate::caller::identity::Identity;
 use serde_json::{Map, Value, json};
+use std::rc::Rc;
 
 /// A small world of rules and requests, for property tests: what is drawn follows from a seed, and there is so little of everything that
 /// rules often meet each other and requests.
@@ -184,7 +185,11 @@ impl World {
             consumer: self.once_in(2).then(|| self.one(&VALUES)),
             roles,
             scopes,
-            claims: if self.once_in(2) { json!({ "c": groups }) } else { json!({ "c": self.one(&VALUES) }) },
+            claims: Rc::new(if self.once_in(2) {
+                json!({ "c": groups })
+            } else {
+                json!({ "c": self.one(&VALUES) })
+            }),
             attributes: self.once_in(2).then(|| ("a".to_owned(), self.one(&VALUES))).into_iter().collect(),
             ..Identity::default()
         }

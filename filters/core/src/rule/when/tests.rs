@@ -64,7 +64,7 @@ fn alice() -> Identity {
         consumer: Some("acme".to_owned()),
         roles: vec!["clerk".to_owned(), "x".to_owned()],
         scopes: vec!["a".to_owned(), "b".to_owned()],
-        claims: json!({ "tier": 3, "groups": ["g1", "g2"], "flag": true }),
+        claims: json!({ "tier": 3, "groups": ["g1", "g2"], "flag": true }).into(),
         attributes: [("plan".to_owned(), "gold".to_owned())].into(),
     }
 }
@@ -223,7 +223,7 @@ fn a_pattern_that_no_spiffe_identity_can_match_is_refused_and_says_why() {
 #[test]
 fn of_a_list_one_item_meets_all_conditions() {
     let holds = |claims: serde_json::Value, wanted: serde_json::Value| {
-        let identity = Identity { claims: json!({ "groups": claims }), ..alice() };
+        let identity = Identity { claims: json!({ "groups": claims }).into(), ..alice() };
         holds(json!({ "claims": { "groups": wanted } }), Some(identity), None)
     };
     let both = json!({ "prefix": "dev-", "suffix": "-admin" });
