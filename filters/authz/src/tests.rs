@@ -45,7 +45,7 @@ fn with_roles(roles: &[&str]) -> Identity {
     Identity {
         principal: "alice".to_owned(),
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
-        claims: json!({ "sub": "alice" }),
+        claims: json!({ "sub": "alice" }).into(),
         ..Identity::default()
     }
 }
@@ -169,7 +169,7 @@ fn a_token_that_lacks_only_scopes_is_told_which() {
     assert_eq!(ask("PATCH", with_scopes(&["x"])), (Some(403), None), "a role is lacking too");
     let bob = Identity { principal: "bob".to_owned(), ..with_scopes(&["x"]) };
     assert_eq!(ask("POST", bob), (Some(403), None), "another principal");
-    let key = Identity { claims: Value::Null, ..with_scopes(&["x"]) };
+    let key = Identity { claims: Value::Null.into(), ..with_scopes(&["x"]) };
     assert_eq!(ask("GET", key), (Some(403), None), "no bearer token");
 }
 

@@ -29,7 +29,11 @@ fn play(stand: &Stand, request: &SimulatedRequest) -> Played {
 }
 
 fn user(principal: &str) -> Identity {
-    Identity { principal: principal.to_owned(), claims: json!({ "tier": "beta" }), ..Identity::default() }
+    Identity {
+        principal: principal.to_owned(),
+        claims: json!({ "tier": "beta" }).into(),
+        ..Identity::default()
+    }
 }
 
 /// What becomes of a header: `None` if it stays as it is, otherwise the new value or `removed`.
