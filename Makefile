@@ -58,7 +58,7 @@ lint: setup ## Formatting, clippy natively and as the module sees the code, and 
 	@tools/check-dependencies
 
 bench: setup-run ## Measures what a request costs, beside Envoy's own filters
-	@tools/build-modules --only sluice,sluice-headers,sluice-host-signatures
+	@tools/build-modules --only sluice,sluice-bodies,sluice-headers,sluice-requests,sluice-host-signatures
 	@ENVOY_BIN=$(CURDIR)/.tools/bin/envoy cargo run --profile tool -p sluice-bench --
 
 images: build ## Builds dist/images/: an OCI image of each module, in both forms, and one of the demo

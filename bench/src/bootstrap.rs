@@ -2,11 +2,16 @@
 
 use serde_json::{Value, json};
 
+use crate::service::Services;
+
 /// A path whose answer shows what the filters did: see [`routes`].
 pub const PROBE_PATH: &str = "/orders/probe";
 
 /// A path that is routed to a cluster without endpoints: Envoy's answer is 503, and passes the filters that act on routes only.
 pub const ROUTED_PATH: &str = "/orders/routed";
+
+/// What lies below this path is routed to a service, and none of the answers is Envoy's own.
+pub const SERVICE_PATH: &str = "/service";
 
 /// The answer's header with the request's `x-user`, as it would have reached the service; `x-probe-team` likewise.
 pub const PROBE_USER: &str = "x-probe-user";
@@ -20,8 +25,9 @@ pub const PROBE_METADATA: &str = "x-probe-metadata";
 /// The name in Envoy's statistics.
 pub const STAT_PREFIX: &str = "bench";
 
-/// An Envoy that listens on `port` of loopback, has `filters` before the router, and answers every request itself.
-pub fn bootstrap(port: u16, filters: &[Value]) -> Value {
+/// An Envoy that listens on `port` of loopback, has `filters` before the router, and answers every request itself, but those below
+/// [`SERVICE_PATH`].
+pub fn bootstrap(port: u16, services: &Services, filters: &[Value]) -> Value {
     let mut filters = filters.to_vec();
     filters.push(json!({
         "name": "envoy.filters.http.router",
@@ -38,7 +44,11 @@ pub fn bootstrap(port: u16, filters: &[Value]) -> Value {
                     "typed_config": connection_manager(&filters),
                 }] }],
             }],
-            "clusters": [{ "name": "nobody", "type": "STATIC", "load_assignment": { "cluster_name": "nobody" } }],
+            "clusters": [
+                { "name": "nobody", "type": "STATIC", "load_assignment": { "cluster_name": "nobody" } },
+                cluster("service", services.service, json!({ "http_protocol_options": {} })),
+                cluster("ratelimit", services.rate_limit, json!({ "http2_protocol_options": {} })),
+            ],
         },
     })
 }
@@ -89,8 +99,25 @@ fn routes() -> Value {
             ],
         },
         { "match": { "path": ROUTED_PATH }, "route": { "cluster": "nobody" } },
+        { "match": { "path_separated_prefix": SERVICE_PATH }, "route": {
+            "cluster": "service",
+            // Only read by the native `ratelimit`.
+            "rate_limits": [{ "actions": [{ "request_headers": { "header_name": ":path", "descriptor_key": "path" } }] }],
+        } },
         { "match": { "prefix": "/" }, "direct_response": { "status": 200 } },
     ])
+}
+
+fn cluster(name: &str, port: u16, protocol: Value) -> Value {
+    json!({
+        "name": name,
+        "type": "STATIC",
+        "load_assignment": { "cluster_name": name, "endpoints": [{ "lb_endpoints": [{ "endpoint": { "address": address(port) } }] }] },
+        "typed_extension_protocol_options": { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": protocol,
+        } },
+    })
 }
 
 fn address(port: u16) -> Value {

@@ -9,6 +9,7 @@ use crate::bootstrap::bootstrap;
 use crate::load::Load;
 use crate::probe::Probe;
 use crate::processor::{Cores, ProcessorClock};
+use crate::service::services;
 
 /// Where bootstraps, logs and results go.
 pub fn directory() -> PathBuf {
@@ -54,7 +55,7 @@ pub fn start_envoy(name: &str, port: u16, filters: &[Value], workers: u32) -> Re
     let directory = directory();
     std::fs::create_dir_all(&directory).map_err(|e| Error::file("can't create", &directory, e))?;
     let file = directory.join(format!("{name}.json"));
-    std::fs::write(&file, format!("{:#}", bootstrap(port, filters)))
+    std::fs::write(&file, format!("{:#}", bootstrap(port, services()?, filters)))
         .map_err(|e| Error::file("can't write", &file, e))?;
     Envoy::from_file(name, &file).directory(&directory).concurrency(workers).log_level("warning").start()
 }

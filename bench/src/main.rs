@@ -16,6 +16,7 @@ mod processor;
 mod progress;
 mod report;
 mod rows;
+mod service;
 mod startup;
 mod statistics;
 mod traffic;
@@ -151,7 +152,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
 fn folder(named: Option<&Path>) -> Result<PathBuf> {
     let dist = named.map_or_else(|| repository_root().join("dist"), Path::to_owned);
     let dist = dist.canonicalize().unwrap_or(dist);
-    for edition in [Edition::Full, Edition::Headers, Edition::Requests] {
+    for edition in [Edition::Full, Edition::Headers, Edition::Requests, Edition::Bodies] {
         if !edition.path(&dist).is_file() {
             return Err(Error::Missing {
                 what: edition.path(&dist).display().to_string(),

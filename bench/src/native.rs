@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use sluice_integration::tokens;
 
 use crate::bootstrap::STAT_PREFIX;
-use crate::policies::{ACCESS_RULES, CACHE, LIMIT, TEAM, rsa_key_set};
+use crate::policies::{ACCESS_RULES, BODY, CACHE, LIMIT, TEAM, rsa_key_set};
 
 /// Six filters that deployments have, each with a small configuration of which no request of the load is the victim.
 pub fn six() -> Vec<Value> {
@@ -23,7 +23,8 @@ fn filter(name: &str, message: &str, mut configuration: Value) -> Value {
     json!({ "name": format!("envoy.filters.http.{name}"), "typed_config": configuration })
 }
 
-fn cors() -> Value {
+/// What the virtual host of the bootstrap says of other origins.
+pub fn cors() -> Value {
     filter("cors", "cors.v3.Cors", json!({}))
 }
 
@@ -35,6 +36,27 @@ pub fn fault() -> Value {
         json!({
             "abort": { "http_status": 503, "percentage": { "numerator": 100, "denominator": "HUNDRED" } },
             "headers": [{ "name": "x-chaos", "string_match": { "exact": "abort" } }],
+        }),
+    )
+}
+
+/// Holds a request back until its body is there; one that is larger is refused.
+pub fn buffer() -> Value {
+    filter("buffer", "buffer.v3.Buffer", json!({ "max_request_bytes": BODY }))
+}
+
+/// Asks the rate-limit service with what the route says.
+pub fn ratelimit() -> Value {
+    filter(
+        "ratelimit",
+        "ratelimit.v3.RateLimit",
+        json!({
+            "domain": "sluice",
+            "timeout": "1s",
+            "rate_limit_service": {
+                "transport_api_version": "V3",
+                "grpc_service": { "envoy_grpc": { "cluster_name": "ratelimit" } },
+            },
         }),
     )
 }

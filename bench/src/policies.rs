@@ -10,6 +10,12 @@ pub const LIMIT: u32 = 1_000;
 /// How many verified tokens are remembered, by us and by `jwt_authn`.
 pub const CACHE: u32 = 1_000;
 
+/// The largest body, in bytes.
+pub const BODY: usize = 64 << 10;
+
+/// The page that may call from another origin.
+pub const ORIGIN: &str = "https://shop.example.com";
+
 /// The team of all users of the load.
 pub const TEAM: &str = "clerks";
 
@@ -109,6 +115,29 @@ impl Document {
             "abort": { "status": 503, "percent": 100 },
         });
         self.sections.insert("fault".to_owned(), json!({ "rules": [rule] }));
+        self
+    }
+
+    /// A limit of bodies.
+    pub fn bodies(mut self) -> Self {
+        self.sections
+            .insert("guard".to_owned(), json!({ "limits": { "body": format!("{}KiB", BODY >> 10) } }));
+        self
+    }
+
+    /// A limit for each path that a rate-limit service counts; answers don't tell what is left.
+    pub fn fleet(mut self) -> Self {
+        let rule = json!({ "name": "each", "key": ["request.path"], "limit": format!("{LIMIT}/s"), "scope": "fleet" });
+        let service = json!({ "cluster": "ratelimit", "timeout": "1s", "expectedProxies": 2 });
+        self.sections
+            .insert("rateLimit".to_owned(), json!({ "headers": false, "service": service, "rules": [rule] }));
+        self
+    }
+
+    /// Pages of one other origin may call.
+    pub fn cors(mut self) -> Self {
+        let rule = json!({ "name": "shop", "origins": [ORIGIN], "methods": ["GET", "POST"] });
+        self.sections.insert("api".to_owned(), json!({ "cors": [rule] }));
         self
     }
 

@@ -1,17 +1,20 @@
 //! The rows of the table: what is measured, beside what, under which requests.
 
+mod probes;
+
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use sluice_integration::static_filter;
 
-use crate::bootstrap::{
-    PROBE_GATEWAY, PROBE_METADATA, PROBE_PATH, PROBE_TEAM, PROBE_USER, ROUTED_PATH, STAT_PREFIX,
-};
 use crate::native::{self, Team, Tokens};
-use crate::policies::{Document, TEAM};
+use crate::policies::Document;
 use crate::probe::Probe;
 use crate::traffic::{self, CLIENTS, DISTINCT_TOKENS, Get};
+use probes::{
+    joined, plain, probes_of_bodies, probes_of_cors, probes_of_edge, probes_of_fault, probes_of_fleet,
+    probes_of_forward, probes_of_rules, probes_of_six, probes_of_tokens, too_many,
+};
 
 /// A measurement: one of our documents, and none or several chains of Envoy's own filters beside it.
 pub struct Row {
@@ -50,6 +53,8 @@ pub enum Edition {
     Headers,
     /// With those of requests alone.
     Requests,
+    /// With the callback of bodies.
+    Bodies,
     /// Without code of its own for signatures.
     HostSignatures,
 }
@@ -61,6 +66,7 @@ impl Edition {
             Edition::Full => "sluice.wasm",
             Edition::Headers => "sluice-headers.wasm",
             Edition::Requests => "sluice-requests.wasm",
+            Edition::Bodies => "sluice-bodies.wasm",
             Edition::HostSignatures => "sluice-host-signatures.wasm",
         }
     }
@@ -239,6 +245,33 @@ pub const ROWS: &[Row] = &[
         }],
         traffic: || traffic::users(CLIENTS),
     },
+    Row {
+        name: "cors",
+        about: "a page of another origin calls a service; beside cors",
+        edition: Edition::Headers,
+        document: || Document::empty().cors(),
+        probes: probes_of_cors,
+        peers: &[Peer { row: "cors", filters: || vec![native::cors()], probes: Vec::new }],
+        traffic: traffic::from_a_page,
+    },
+    Row {
+        name: "guard_body",
+        about: "a limit of bodies, and 16 KiB of one in four chunks; beside buffer, which holds them back",
+        edition: Edition::Bodies,
+        document: || Document::empty().bodies(),
+        probes: probes_of_bodies,
+        peers: &[Peer { row: "guard_body", filters: || vec![native::buffer()], probes: Vec::new }],
+        traffic: traffic::uploads,
+    },
+    Row {
+        name: "fleet_limit",
+        about: "a rate-limit service is asked for every request; beside ratelimit",
+        edition: Edition::Requests,
+        document: || Document::empty().fleet(),
+        probes: probes_of_fleet,
+        peers: &[Peer { row: "fleet_limit", filters: || vec![native::ratelimit()], probes: Vec::new }],
+        traffic: traffic::to_the_service,
+    },
 ];
 
 /// The document of the row `edge`; also the one that is loaded when a start is measured.
@@ -257,105 +290,6 @@ fn native_edge(team: Team) -> Vec<Value> {
 
 fn native_tokens(cache: bool) -> Vec<Value> {
     vec![native::jwt_authn(Tokens { cache, ..Tokens::default() })]
-}
-
-fn plain() -> Vec<u8> {
-    Get::path("/orders").bytes()
-}
-
-fn too_many(request: Vec<u8>) -> Probe {
-    Probe::status_in_the_end("more requests than the limit are refused", request, 429)
-}
-
-fn probes_of_six() -> Vec<Probe> {
-    let probe = Get::path(PROBE_PATH).client("c-probe").bytes();
-    let cross_origin = Get::path(ROUTED_PATH).header("origin", "https://shop.example.com").bytes();
-    let mut probes = probes_of_fault();
-    probes.extend([
-        Probe::status("rbac denies a path", Get::path("/internal/state").bytes(), 403),
-        Probe::header("header_to_metadata notes the client", probe.clone(), PROBE_METADATA, "c-probe"),
-        Probe::header("header_mutation sets a request header", probe, PROBE_GATEWAY, "edge"),
-        Probe::header("header_mutation sets a response header", plain(), "x-served-by", "edge"),
-        // The one of the six that looks at nothing where a route answers by itself.
-        Probe::header(
-            "cors allows the origin",
-            cross_origin,
-            "access-control-allow-origin",
-            "https://shop.example.com",
-        ),
-        Probe::statistic(
-            "local_ratelimit counts",
-            plain(),
-            &format!("{STAT_PREFIX}.http_local_rate_limit.enabled"),
-        ),
-    ]);
-    probes
-}
-
-fn probes_of_fault() -> Vec<Probe> {
-    vec![
-        Probe::status("a fault on request", Get::path("/orders").header("x-chaos", "abort").bytes(), 503),
-        Probe::status("no fault without", plain(), 200),
-    ]
-}
-
-fn probes_of_tokens() -> Vec<Probe> {
-    let good = traffic::token_of("probe").sign();
-    let of_another = traffic::token_of("mallory").sign();
-    let (signed, _) = good.rsplit_once('.').unwrap_or_default();
-    let (_, signature) = of_another.rsplit_once('.').unwrap_or_default();
-    let expired = traffic::token_of("probe").expires_in(-3600).sign();
-    let elsewhere = traffic::token_of("probe").claim("aud", "elsewhere").sign();
-    let with = |token: &str| Get::path("/orders").token(token).bytes();
-    vec![
-        Probe::status("a good token", with(&good), 200),
-        Probe::status("the same again", with(&good), 200),
-        Probe::status("no token", plain(), 401),
-        Probe::status("another token's signature", with(&format!("{signed}.{signature}")), 401),
-        Probe::status("an expired token", with(&expired), 401),
-        // RFC 6750 says 401, Envoy's jwt_authn 403.
-        Probe::refusal("a token for another service", with(&elsewhere), &[401, 403]),
-    ]
-}
-
-fn probes_of_rules() -> Vec<Probe> {
-    let with = |path: &str, team: &str| Get::path(path).header("x-team", team).bytes();
-    vec![
-        Probe::status("the tenth rule", with("/catalog/books", TEAM), 200),
-        Probe::status("a path that no rule allows", with("/admin", TEAM), 403),
-        Probe::status("another team", with("/orders", "guests"), 403),
-    ]
-}
-
-fn probes_of_forward() -> Vec<Probe> {
-    let token = traffic::token_of("probe").sign();
-    let forged = Get::path(PROBE_PATH).header("x-user", "mallory").token(&token).bytes();
-    vec![
-        Probe::header(
-            "a claim reaches the service, a forged one doesn't",
-            forged.clone(),
-            PROBE_USER,
-            "probe",
-        ),
-        Probe::header("the other claim does, too", forged, PROBE_TEAM, TEAM),
-    ]
-}
-
-fn probes_of_edge() -> Vec<Probe> {
-    let token = traffic::token_of("probe").sign();
-    let guest = traffic::token_of("guest").claim("team", json!("guests")).sign();
-    let mut probes = joined(probes_of_tokens(), probes_of_forward());
-    probes.extend([
-        Probe::status("a path that no rule allows", Get::path("/admin").token(&token).bytes(), 403),
-        Probe::status("another team", Get::path("/orders").token(&guest).bytes(), 403),
-        too_many(Get::path("/orders").token(&traffic::token_of("hasty").sign()).bytes()),
-    ]);
-    probes
-}
-
-fn joined(mut probes: Vec<Probe>, further: Vec<Probe>) -> Vec<Probe> {
-    probes.extend(further);
-    probes
 }
 
 #[cfg(test)]

@@ -2,12 +2,18 @@
 
 use sluice_integration::tokens::{Algorithm, Token};
 
+use crate::bootstrap::SERVICE_PATH;
+use crate::policies::ORIGIN;
+
 /// How many clients take turns. Each asks less often than [`crate::policies::LIMIT`] allows, however quick the machine is.
 pub const CLIENTS: usize = 250;
 
 /// How many tokens take turns where none may be found in a cache: more than any cache in the comparison holds
 /// ([`crate::policies::CACHE`]), so that a token has always gone when its turn comes again.
 pub const DISTINCT_TOKENS: usize = 4_000;
+
+/// How much a chunk of a streamed body holds.
+pub const PART: usize = 4 << 10;
 
 /// The paths of the load: for most of the ten rules one that it allows.
 const PATHS: [&str; 8] = [
@@ -26,12 +32,13 @@ pub struct Get {
     path: String,
     client: String,
     further: Vec<(String, String)>,
+    parts: Option<usize>,
 }
 
 impl Get {
     /// Of that path, from the client `c-0`.
     pub fn path(path: &str) -> Self {
-        Self { path: path.to_owned(), client: "c-0".to_owned(), further: Vec::new() }
+        Self { path: path.to_owned(), client: "c-0".to_owned(), further: Vec::new(), parts: None }
     }
 
     /// From that client: the header `x-client`.
@@ -51,10 +58,15 @@ impl Get {
         self.header("authorization", &format!("Bearer {token}"))
     }
 
+    /// A POST with a body of so many parts of [`PART`] bytes, in chunks: its length is not declared.
+    pub fn streamed(self, parts: usize) -> Self {
+        Self { parts: Some(parts), ..self.header("transfer-encoding", "chunked") }
+    }
+
     /// The request in HTTP/1.1, with the headers that a browser's call of an API has.
     pub fn bytes(&self) -> Vec<u8> {
         let mut text = format!(
-            "GET {} HTTP/1.1\r\n\
+            "{} {} HTTP/1.1\r\n\
              host: api.example.com\r\n\
              user-agent: Mozilla/5.0 (X11; Linux x86_64; rv:133.0) Gecko/20100101 Firefox/133.0\r\n\
              accept: application/json, text/plain, */*\r\n\
@@ -68,12 +80,19 @@ impl Get {
              sec-fetch-mode: cors\r\n\
              sec-fetch-site: same-site\r\n\
              x-client: {}\r\n",
-            self.path, self.client
+            if self.parts.is_some() { "POST" } else { "GET" },
+            self.path,
+            self.client
         );
         for (name, value) in &self.further {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
         text.push_str("\r\n");
+        if let Some(parts) = self.parts {
+            let part = "x".repeat(PART);
+            (0..parts).for_each(|_| text.push_str(&format!("{PART:x}\r\n{part}\r\n")));
+            text.push_str("0\r\n\r\n");
+        }
         text.into_bytes()
     }
 }
@@ -81,6 +100,24 @@ impl Get {
 /// Requests without credentials: every client, every path.
 pub fn anonymous() -> Vec<Vec<u8>> {
     (0..CLIENTS).map(|n| Get::path(PATHS[n % PATHS.len()]).client(&format!("c-{n}")).bytes()).collect()
+}
+
+/// Requests for the service behind Envoy, from a page of another origin.
+pub fn from_a_page() -> Vec<Vec<u8>> {
+    let one = |n| Get::path(SERVICE_PATH).client(&format!("c-{n}")).header("origin", ORIGIN).bytes();
+    (0..CLIENTS).map(one).collect()
+}
+
+/// Requests for the service behind Envoy, each for another path.
+pub fn to_the_service() -> Vec<Vec<u8>> {
+    (0..CLIENTS)
+        .map(|n| Get::path(&format!("{SERVICE_PATH}/{n}")).client(&format!("c-{n}")).bytes())
+        .collect()
+}
+
+/// Requests for the service behind Envoy, with a body of 16 KiB in four chunks.
+pub fn uploads() -> Vec<Vec<u8>> {
+    (0..CLIENTS).map(|n| Get::path(SERVICE_PATH).client(&format!("c-{n}")).streamed(4).bytes()).collect()
 }
 
 /// Requests that say in a header of which team the caller is.

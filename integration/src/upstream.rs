@@ -121,6 +121,7 @@ pub struct Upstream {
     name: String,
     port: u16,
     received: Record,
+    records: bool,
     handler: Arc<Handler>,
     serving: Option<JoinHandle<()>>,
 }
@@ -136,10 +137,27 @@ impl Upstream {
         name: &str,
         handler: impl Fn(&Received) -> Reply + Send + Sync + 'static,
     ) -> Result<Self> {
+        Self::begin(name, true, handler)
+    }
+
+    /// The same, which keeps nothing of what it has received: for a great many requests.
+    pub fn unrecorded(
+        name: &str,
+        handler: impl Fn(&Received) -> Reply + Send + Sync + 'static,
+    ) -> Result<Self> {
+        Self::begin(name, false, handler)
+    }
+
+    fn begin(
+        name: &str,
+        records: bool,
+        handler: impl Fn(&Received) -> Reply + Send + Sync + 'static,
+    ) -> Result<Self> {
         let mut upstream = Self {
             name: name.to_owned(),
             port: ports::free(),
             received: Arc::default(),
+            records,
             handler: Arc::new(move |request| {
                 let reply = handler(&request);
                 Box::pin(async { reply })
@@ -197,7 +215,8 @@ impl Upstream {
         let listener = runtime::block_on(ports::listen_again(self.port))
             .map_err(|e| Error::Other(format!("{} can't listen on port {}: {e}", self.name, self.port)))?;
         let (name, received, handler) = (self.name.clone(), self.received.clone(), self.handler.clone());
-        self.serving = Some(runtime::spawn(serve(listener, name, Some(received), handler)));
+        let record = self.records.then_some(received);
+        self.serving = Some(runtime::spawn(serve(listener, name, record, handler)));
         Ok(())
     }
 
