@@ -2,7 +2,10 @@
 
 use crate::failure::Failure;
 use serde_json::Value;
+use sluice_core::caller::identity::ClaimPath;
 use sluice_core::decision::environment::UnixTime;
+use sluice_core::rule::selector::ValueMatch;
+use sluice_core::rule::when::claim_matches;
 
 const NANOSECONDS: u64 = 1_000_000_000;
 
@@ -15,6 +18,12 @@ pub struct ClaimRules {
     pub clock_skew: u64,
     /// Whether a token must expire.
     pub require_expiry: bool,
+    /// How far off its expiry may be, in nanoseconds.
+    pub max_lifetime: Option<u64>,
+    /// What its `sub` must be.
+    pub subjects: Option<ValueMatch>,
+    /// What further claims must be.
+    pub claims: Vec<(ClaimPath, ValueMatch)>,
 }
 
 impl ClaimRules {
@@ -38,22 +47,48 @@ impl ClaimRules {
                 return Err(Failure::TokenNotYetValid);
             }
         }
-        if let Some(wanted) = &self.audiences {
-            let is_wanted = |audience: &str| wanted.iter().any(|wanted| wanted == audience);
-            let named = match claims.get("aud") {
-                None => false,
-                Some(Value::String(audience)) => is_wanted(audience),
-                Some(Value::Array(audiences)) => {
-                    let audiences: Option<Vec<&str>> = audiences.iter().map(Value::as_str).collect();
-                    audiences.ok_or(Failure::TokenMalformed)?.into_iter().any(is_wanted)
-                }
-                Some(_) => return Err(Failure::TokenMalformed),
-            };
-            if !named {
-                return Err(Failure::AudienceMismatch);
-            }
+        if let Some(wanted) = &self.audiences
+            && !names_audience(claims, wanted)?
+        {
+            return Err(Failure::AudienceMismatch);
+        }
+        // What a longer life would cost is over when the token has expired: who was accepted once is accepted until then.
+        let longest =
+            self.max_lifetime.map(|longest| now.saturating_add(longest).saturating_add(self.clock_skew));
+        let expires = until.saturating_sub(self.clock_skew);
+        if longest.is_some_and(|longest| until == u64::MAX || expires > longest) {
+            return Err(Failure::LifetimeTooLong);
+        }
+        if !self.accepts_subject(claims) {
+            return Err(Failure::SubjectMismatch);
+        }
+        if !self.claims.iter().all(|(path, wanted)| claim_matches(path, wanted, claims)) {
+            return Err(Failure::ClaimMismatch);
         }
         Ok(UnixTime::from_nanos(until))
+    }
+
+    /// Whether `sub` is as asked. Only a text is a subject (RFC 7519 §4.1.2).
+    pub fn accepts_subject(&self, claims: &Value) -> bool {
+        let subject = claims.get("sub").and_then(Value::as_str).map(str::as_bytes);
+        self.subjects.as_ref().is_none_or(|wanted| subject.is_some() && wanted.matches(subject))
+    }
+}
+
+/// Whether `aud` names one of `wanted`.
+///
+/// # Errors
+/// [`Failure::TokenMalformed`]: `aud` is neither a text nor a list of texts (RFC 7519 §4.1.3).
+pub fn names_audience(claims: &Value, wanted: &[String]) -> Result<bool, Failure> {
+    let is_wanted = |audience: &str| wanted.iter().any(|wanted| wanted == audience);
+    match claims.get("aud") {
+        None => Ok(false),
+        Some(Value::String(audience)) => Ok(is_wanted(audience)),
+        Some(Value::Array(audiences)) => {
+            let audiences: Option<Vec<&str>> = audiences.iter().map(Value::as_str).collect();
+            Ok(audiences.ok_or(Failure::TokenMalformed)?.into_iter().any(is_wanted))
+        }
+        Some(_) => Err(Failure::TokenMalformed),
     }
 }
 

@@ -5,12 +5,13 @@ mod forwarded;
 mod forwarding;
 mod jwt;
 mod keys;
+mod require;
 mod rules;
 mod sources;
 
 use crate::algorithm::VERIFIES_BY_ITSELF;
 use crate::challenge::{Challenges, Scheme};
-use crate::config::{AuthnSection, ProviderConfig};
+use crate::config::{AuthnSection, ProviderConfig, Require, RuleConfig};
 use crate::credential::CredentialSource;
 use crate::failure::Failure;
 use crate::forward::IdentityHeaders;
@@ -85,7 +86,7 @@ impl AuthnSection {
         }
         self.warn_of_mixed_principals(&path.field("providers"), &mut compiler.problems);
         self.check_credentials_are_not_forwarded(&providers_path, &mut compiler.problems);
-        let rules = self.compile_rules(&path.field("rules"), compiler);
+        let rules = self.compile_rules(&providers, &path.field("rules"), compiler);
         let challenges = Challenges::new(self.realm())
             .map_err(|message| compiler.problems.report(&path.field("realm"), message))
             .ok()?;
@@ -150,9 +151,13 @@ impl AuthnSection {
         } else {
             denied
         };
+        let is_lenient = |rule: &RuleConfig| matches!(rule.require, Some(Require::AllowMissingOrFailed(_)));
+        let lenient = self.rules.iter().any(is_lenient);
+        let anonymous = reason(Outcome::Allowed, "ok.anonymous");
         Reasons {
             not_required: reason(Outcome::Allowed, "ok.not_required"),
-            anonymous: reason(Outcome::Allowed, "ok.anonymous"),
+            anonymous,
+            failed: if lenient { reason(Outcome::Allowed, "ok.failed") } else { anonymous },
             denied,
             shadow,
         }

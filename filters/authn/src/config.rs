@@ -12,13 +12,15 @@ use sluice_core::document::problem::FieldPath;
 use sluice_core::document::scalar::{Duration, Rate, Size};
 use sluice_core::document::variable::VariableName;
 use sluice_core::http::header::HeaderName;
-use sluice_core::rule::selector::Match;
+use sluice_core::rule::selector::{Match, ValueMatch};
 use sluice_core::rule::when::PeerPattern;
 use std::collections::BTreeMap;
 
 mod keys;
+mod require;
 
 pub use keys::{KeyFetch, KeySource, KeysLocation};
+pub use require::{Proof, Require};
 
 /// `authn`: who is calling. The first rule that matches a request says which providers may prove it; a request that no rule matches
 /// is refused. Without any rule one of all providers is required of every request.
@@ -74,19 +76,6 @@ pub struct RuleConfig {
     pub shadow: bool,
 }
 
-/// Which proof a rule asks for.
-#[derive(Clone, Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
-pub enum Require {
-    /// None: credentials are not even looked at.
-    None,
-    /// The proof of one of these providers.
-    Any(OneOrMany<Name>),
-    /// None is fine; but who shows a credential must show a good one.
-    Optional(OneOrMany<Name>),
-}
-
 /// Tokens of one issuer.
 #[derive(Clone, Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -110,6 +99,13 @@ pub struct JwtConfig {
     pub clock_skew: Option<Duration>,
     /// Whether a token without `exp` is refused; default `true`.
     pub require_expiry: Option<bool>,
+    /// How far off `exp` may be at most, `clockSkew` besides: tokens that live longer are refused. Default: no bound.
+    pub max_lifetime: Option<Duration>,
+    /// What the `sub` of a token must be: values, or conditions such as `{ prefix: "spiffe://example.com/" }`. Default: anything.
+    pub subjects: Option<ValueMatch>,
+    /// Claims that a token must have, by path, each with what it must be. Of a list, one item must meet all conditions of the claim.
+    #[serde(default)]
+    pub claims: OrderedMap<ClaimPath, ValueMatch>,
     /// The `typ` (RFC 7515 §4.1.9) that a token must have; `application/` may be left out. Default: none, `JWT` or `at+jwt`.
     pub types: Option<OneOrMany<String>>,
     /// The longest token that is looked at; default `8KiB`.
@@ -140,6 +136,8 @@ pub struct JwtForward {
     pub headers: OrderedMap<HeaderName, ClaimPath>,
     /// A header with the name of this provider. Principals of several providers are told apart by it: see `forwarded.provider`.
     pub provider: Option<HeaderName>,
+    /// A header with all claims: the token's payload as the issuer signed it, Base64url without padding.
+    pub payload: Option<HeaderName>,
     /// Whether the token itself goes on to the service; removed by default. One in the query always does.
     pub token: Option<Passing>,
 }

@@ -104,26 +104,22 @@ impl CredentialSource {
         }
     }
 
-    /// Takes the credentials of `sources` out of what goes on to the service, but for the one at `kept`. One in the query stays: the
+    /// Takes the credentials of `sources` out of what goes on to the service, but for those at `kept`. One in the query stays: the
     /// path is not rewritten here.
     pub fn remove_all<'s>(
         sources: impl Iterator<Item = &'s Self>,
-        kept: Option<&Self>,
+        kept: impl IntoIterator<Item = &'s Self, IntoIter: Clone>,
         request: &RequestView<'_>,
         mutations: &mut Mutations,
     ) {
-        let kept_header = match kept {
-            Some(Self::Header { name, .. }) => Some(name),
-            _ => None,
-        };
-        let kept_cookie = match kept {
-            Some(Self::Cookie(name)) => Some(name.as_str()),
-            _ => None,
+        let kept = kept.into_iter();
+        let keeps_header = |name: &HeaderName| {
+            kept.clone().any(|kept| matches!(kept, Self::Header { name: kept, .. } if kept == name))
         };
         let mut cookies: Vec<&str> = Vec::new();
         for source in sources {
             match source {
-                Self::Header { name, .. } if kept_header == Some(name) => {}
+                Self::Header { name, .. } if keeps_header(name) => {}
                 Self::Header { name, .. } => {
                     if source.read(request) != Found::Absent {
                         mutations.remove_request_header(name.clone());
@@ -134,7 +130,10 @@ impl CredentialSource {
             }
         }
         if !cookies.is_empty() {
-            remove_cookies(&cookies, kept_cookie, request, mutations);
+            let keeps_cookie = |key: &[u8]| {
+                kept.clone().any(|kept| matches!(kept, Self::Cookie(name) if name.as_bytes() == key))
+            };
+            remove_cookies(&cookies, keeps_cookie, request, mutations);
         }
     }
 }
@@ -194,14 +193,18 @@ fn is_mentioned(value: &[u8], scheme: &str) -> bool {
 
 /// Leaves the other cookies as they are, in one line. Some servers decode the names of cookies and turn what is neither a letter nor a
 /// digit into `_` (PHP): whatever they take for one of `names` goes as well.
-fn remove_cookies(names: &[&str], kept: Option<&str>, request: &RequestView<'_>, mutations: &mut Mutations) {
+fn remove_cookies(
+    names: &[&str],
+    keeps: impl Fn(&[u8]) -> bool,
+    request: &RequestView<'_>,
+    mutations: &mut Mutations,
+) {
     let mut line = Vec::new();
     let mut removed = false;
     for pair in request.headers().all("cookie").flat_map(|line| line.split(|byte| *byte == b';')) {
         let pair = pair.trim_ascii();
         let key = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
-        let is_kept = kept.is_some_and(|kept| kept.as_bytes() == key);
-        if !is_kept && names.iter().any(|name| cookie::is_spelt(name, key)) {
+        if !keeps(key) && names.iter().any(|name| cookie::is_spelt(name, key)) {
             removed = true;
             continue;
         }

@@ -6,6 +6,7 @@ use crate::jwt::JwtProvider;
 use serde_json::Value;
 use sluice_core::decision::environment::UnixTime;
 use sluice_core::http::request::RequestView;
+use sluice_core::rule::when::claim_matches;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -46,7 +47,20 @@ pub(crate) fn claims(jwt: &JwtProvider, request: &RequestView<'_>, now: UnixTime
     if let Some(begin) = claim("nbf") {
         text.push_str(&format!("; its nbf is {}", date(Some(begin), now)));
     }
+    if let Some(longest) = jwt.rules.max_lifetime {
+        let longest = longest.checked_div(1_000_000_000).unwrap_or_default();
+        text.push_str(&format!("; it may expire in {} at most", span(longest)));
+    }
     text.push_str(&format!("; clocks may differ by {skew}s"));
+    if jwt.rules.subjects.is_some() {
+        let met = if jwt.rules.accepts_subject(&jws.claims) { "as wanted" } else { "not as wanted" };
+        text.push_str(&format!("; its sub is {}, which is {met}", shown(claim("sub"))));
+    }
+    for (path, _) in
+        jwt.rules.claims.iter().filter(|(path, wanted)| !claim_matches(path, wanted, &jws.claims))
+    {
+        text.push_str(&format!("; its {path} is {}, which is not as wanted", shown(path.find(&jws.claims))));
+    }
     Some(text)
 }
 

@@ -29,6 +29,12 @@ pub enum Failure {
     SignatureInvalid,
     /// A token for somebody else.
     AudienceMismatch,
+    /// A token of a subject that the provider does not accept.
+    SubjectMismatch,
+    /// A token of which a claim is not as the provider asks.
+    ClaimMismatch,
+    /// A token that expires later than the provider accepts.
+    LifetimeTooLong,
     /// A token that must expire and doesn't say when.
     ExpiryMissing,
     /// A token that does not say whose it is.
@@ -68,7 +74,7 @@ pub enum ErrorCode {
 
 impl Failure {
     /// All of them.
-    pub const ALL: [Failure; 26] = [
+    pub const ALL: [Failure; 29] = [
         Self::NoRule,
         Self::Missing,
         Self::IssuerMismatch,
@@ -82,6 +88,9 @@ impl Failure {
         Self::UnknownKey,
         Self::SignatureInvalid,
         Self::AudienceMismatch,
+        Self::SubjectMismatch,
+        Self::ClaimMismatch,
+        Self::LifetimeTooLong,
         Self::ExpiryMissing,
         Self::PrincipalMissing,
         Self::ClaimUnreadable,
@@ -117,6 +126,9 @@ impl Failure {
             Self::BudgetExhausted => "verification_budget_exhausted",
             Self::SourceBudgetExhausted => "source_budget_exhausted",
             Self::AudienceMismatch => "audience_mismatch",
+            Self::SubjectMismatch => "subject_mismatch",
+            Self::ClaimMismatch => "claim_mismatch",
+            Self::LifetimeTooLong => "lifetime_too_long",
             Self::ExpiryMissing => "expiry_missing",
             Self::PrincipalMissing => "principal_missing",
             Self::ClaimUnreadable => "claim_unreadable",
@@ -177,6 +189,9 @@ impl Failure {
             Self::BudgetExhausted => "Too many tokens are being verified; try again",
             Self::SourceBudgetExhausted => "Too many bad tokens have come from this address; try again",
             Self::AudienceMismatch => "The token is for another audience",
+            Self::SubjectMismatch => "The token is of a subject that is not accepted",
+            Self::ClaimMismatch => "A claim of the token is not as required",
+            Self::LifetimeTooLong => "The token is valid for longer than is accepted",
             Self::ExpiryMissing => "The token does not expire",
             Self::PrincipalMissing => "The token does not name its subject",
             Self::ClaimUnreadable => "A claim of the token has no single exact reading",

@@ -52,10 +52,16 @@ impl IdentityHeaders {
 
     /// Removes what came under these names, except what is in `kept`, which a trusted proxy wrote. (A request with a name that spells one
     /// of these and is none itself is refused before.)
-    pub fn remove(&self, headers: &HeaderMap, kept: &[HeaderName], mutations: &mut Mutations) {
+    pub fn remove<'n>(
+        &self,
+        headers: &HeaderMap,
+        kept: impl IntoIterator<Item = &'n HeaderName, IntoIter: Clone>,
+        mutations: &mut Mutations,
+    ) {
+        let kept = kept.into_iter();
         for (name, _) in headers.iter().filter(|(name, _)| self.0.has(name)) {
             if let Some(name) = HeaderName::from_bytes(name)
-                && !kept.contains(&name)
+                && !kept.clone().any(|kept| *kept == name)
             {
                 mutations.remove_request_header(name);
             }

@@ -40,6 +40,8 @@ pub struct JwtProvider {
     pub mapping: ClaimMapping,
     /// The headers that are forwarded, each with what it tells.
     pub headers: Vec<(HeaderName, ForwardedFact)>,
+    /// The header that gets the token's payload.
+    pub payload_header: Option<HeaderName>,
     /// Whether the token is taken out of the request.
     pub removes_token: bool,
 }

@@ -8,8 +8,8 @@ use crate::failure::Failure;
 use crate::forward::IdentityHeaders;
 use crate::keys::Patience;
 use crate::presented::{PresentedTokens, Tokens};
-use crate::provider::{Accepted, Inquiry, Provider};
-use crate::requirement::{Proof, Requirement};
+use crate::provider::{Inquiry, Provider};
+use crate::requirement::{Proof, Proven, Requirement};
 use sluice_core::decision::compile::Stage;
 use sluice_core::decision::environment::Environment;
 use sluice_core::decision::exchange::Exchange;
@@ -63,6 +63,8 @@ pub struct Reasons {
     pub not_required: ReasonId,
     /// A rule that a caller without a credential may pass.
     pub anonymous: ReasonId,
+    /// A rule that a caller with a bad one may pass, too.
+    pub failed: ReasonId,
     /// Refusals, in the order of [`Failure::ALL`].
     pub denied: [ReasonId; Failure::ALL.len()],
     /// The same in shadow; the same ids as `denied` where nothing is in shadow.
@@ -140,20 +142,20 @@ impl Stage for Authn {
         };
         match (rule.requirement.refusal(&proof), proof) {
             (Some((failure, scheme)), _) => {
-                self.refuse(failure, scheme, rule.requirement.providers(), exchange, mutations)
+                self.refuse(failure, scheme, &rule.requirement.providers, exchange, mutations)
             }
-            (None, Proof::Accepted(provider, accepted)) => {
-                self.accept(provider, &accepted, exchange, mutations)
+            (None, Proof::Accepted(proven)) => self.accept(&proven, exchange, mutations),
+            (None, _) if rule.requirement.demand.is_none() => {
+                // Authentication is not ours here: the service may verify by itself what came.
+                exchange.note(|| "it goes on without an identity: no credential is required".to_owned());
+                self.pass(self.reasons.not_required, exchange, mutations)
             }
-            (None, _) => {
-                let reason = match rule.requirement {
-                    // Authentication is not ours here: the service may verify by itself what came.
-                    Requirement::None => self.reasons.not_required,
-                    Requirement::Any(_) | Requirement::Optional(_) => {
-                        self.remove_credentials(None, exchange, mutations);
-                        self.reasons.anonymous
-                    }
+            (None, proof) => {
+                let reason = match proof {
+                    Proof::Refused(..) => self.reasons.failed,
+                    Proof::Absent | Proof::Accepted(_) => self.reasons.anonymous,
                 };
+                self.remove_credentials(None, exchange, mutations);
                 exchange.note(|| "it goes on without an identity: no credential is required".to_owned());
                 self.pass(reason, exchange, mutations)
             }
@@ -184,36 +186,36 @@ impl Authn {
         providers.filter_map(|provider| provider.kind.returns_after(now)).min().unwrap_or(1)
     }
 
-    fn accept(
-        &self,
-        provider: &Provider,
-        accepted: &Accepted,
-        exchange: &mut Exchange<'_>,
-        mutations: &mut Mutations,
-    ) -> Verdict {
-        exchange.note(|| {
-            format!("`{}` accepts: the principal is {:?}", provider.name, accepted.identity.principal)
-        });
-        let request = exchange.request();
-        self.identity_headers.remove(request.headers(), provider.kind.believed_headers(), mutations);
-        // The accepted credential stood in one place alone.
-        let kept: &[CredentialSource] =
-            if provider.kind.keeps_credential() { provider.kind.sources() } else { &[] };
-        let kept = kept.iter().find(|source| source.read(request) != Found::Absent);
-        self.remove_credentials(kept, exchange, mutations);
-        for (name, value) in &accepted.headers {
-            mutations.set_request_header(name.clone(), value.clone());
+    fn accept(&self, proven: &Proven<'_>, exchange: &mut Exchange<'_>, mutations: &mut Mutations) -> Verdict {
+        for (provider, accepted) in proven.all() {
+            exchange.note(|| {
+                format!("`{}` accepts: the principal is {:?}", provider.name, accepted.identity.principal)
+            });
         }
-        exchange.record(provider.accepted);
-        exchange.set_identity(Rc::clone(&accepted.identity));
+        let request = exchange.request();
+        let believed = proven.all().flat_map(|(provider, _)| provider.kind.believed_headers());
+        self.identity_headers.remove(request.headers(), believed, mutations);
+        let keeping = proven.all().filter(|(provider, _)| provider.kind.keeps_credential());
+        // An accepted credential stood in one place alone.
+        let kept = keeping.filter_map(|(provider, _)| {
+            provider.kind.sources().iter().find(|source| source.read(request) != Found::Absent)
+        });
+        self.remove_credentials(kept, exchange, mutations);
+        for (provider, accepted) in proven.all() {
+            for (name, value) in &accepted.headers {
+                mutations.set_request_header(name.clone(), value.clone());
+            }
+            exchange.record(provider.accepted);
+        }
+        exchange.set_identity(Rc::clone(&proven.accepted.identity));
         Verdict::Continue
     }
 
-    /// Takes out what any provider of the document would read as a credential, but for the accepted one that stands at `kept`: what
+    /// Takes out what any provider of the document would read as a credential, but for the accepted ones that stand at `kept`: what
     /// nobody has verified proves nothing, and the service might believe it.
-    fn remove_credentials(
-        &self,
-        kept: Option<&CredentialSource>,
+    fn remove_credentials<'s>(
+        &'s self,
+        kept: impl IntoIterator<Item = &'s CredentialSource, IntoIter: Clone>,
         exchange: &Exchange<'_>,
         mutations: &mut Mutations,
     ) {
@@ -223,7 +225,7 @@ impl Authn {
 
     /// The request goes on without an identity.
     fn pass(&self, reason: ReasonId, exchange: &Exchange<'_>, mutations: &mut Mutations) -> Verdict {
-        self.identity_headers.remove(exchange.request().headers(), &[], mutations);
+        self.identity_headers.remove(exchange.request().headers(), None, mutations);
         exchange.record(reason);
         Verdict::Continue
     }

@@ -15,6 +15,9 @@ fn check(
         audiences: audiences.map(|list| list.iter().map(ToString::to_string).collect()),
         clock_skew: skew_seconds * NANOSECONDS,
         require_expiry,
+        max_lifetime: None,
+        subjects: None,
+        claims: Vec::new(),
     };
     rules.check(claims, UnixTime::from_seconds(NOW)).map(UnixTime::as_nanos)
 }
@@ -92,4 +95,83 @@ fn a_token_must_be_for_one_of_the_audiences() {
     let none = json!({ "exp": NOW + 1 });
     assert_eq!(check(&none, 0, true, Some(&["orders"])), Err(AudienceMismatch));
     assert!(check(&none, 0, true, None).is_ok());
+}
+
+/// As a document writes them.
+fn matching(value: Value) -> ValueMatch {
+    serde_json::from_value(value).unwrap()
+}
+
+#[test]
+fn what_lives_too_long_is_refused_and_what_never_ends_lives_too_long() {
+    for (exp, skew, expected) in [
+        (json!(NOW + 3600), 0, Ok(())),
+        (json!(NOW + 3601), 0, Err(Failure::LifetimeTooLong)),
+        (json!(NOW + 3660), 60, Ok(())),
+        (json!(NOW + 3661), 60, Err(Failure::LifetimeTooLong)),
+        (json!(1e300), 0, Err(Failure::LifetimeTooLong)),
+        (json!(u64::MAX), 60, Err(Failure::LifetimeTooLong)),
+        (Value::Null, 0, Err(Failure::LifetimeTooLong)),
+    ] {
+        let rules = ClaimRules {
+            audiences: None,
+            clock_skew: skew * NANOSECONDS,
+            require_expiry: false,
+            max_lifetime: Some(3600 * NANOSECONDS),
+            subjects: None,
+            claims: Vec::new(),
+        };
+        let claims = if exp.is_null() { json!({}) } else { json!({ "exp": exp }) };
+        assert_eq!(rules.check(&claims, UnixTime::from_seconds(NOW)).map(|_| ()), expected, "{claims}");
+    }
+}
+
+#[test]
+fn subjects_and_claims_are_met_by_what_is_there_alone() {
+    let subjects = |wanted: Value| (Some(matching(wanted)), Vec::new());
+    let claim = |path: &str, wanted: Value| (None, vec![(ClaimPath::new(path).unwrap(), matching(wanted))]);
+    for ((subjects, wanted), claims, expected) in [
+        (subjects(json!("alice")), json!({ "sub": "alice" }), Ok(())),
+        (subjects(json!("alice")), json!({ "sub": "Alice" }), Err(Failure::SubjectMismatch)),
+        (subjects(json!("alice")), json!({ "sub": ["alice"] }), Err(Failure::SubjectMismatch)),
+        (subjects(json!("7")), json!({ "sub": 7 }), Err(Failure::SubjectMismatch)),
+        (subjects(json!("alice")), json!({}), Err(Failure::SubjectMismatch)),
+        (subjects(json!({ "present": false })), json!({}), Err(Failure::SubjectMismatch)),
+        (subjects(json!({ "prefix": "spiffe://a/" })), json!({ "sub": "spiffe://a/b" }), Ok(())),
+        (
+            subjects(json!({ "prefix": "spiffe://a/" })),
+            json!({ "sub": "spiffe://ab" }),
+            Err(Failure::SubjectMismatch),
+        ),
+        (
+            subjects(json!({ "suffix": "@a.example" })),
+            json!({ "sub": "x@b.example" }),
+            Err(Failure::SubjectMismatch),
+        ),
+        (claim("hd", json!("a.example")), json!({ "hd": "a.example" }), Ok(())),
+        (claim("hd", json!("a.example")), json!({}), Err(Failure::ClaimMismatch)),
+        (claim("hd", json!("a.example")), json!({ "hd": null }), Err(Failure::ClaimMismatch)),
+        (claim("email_verified", json!(true)), json!({ "email_verified": true }), Ok(())),
+        (
+            claim("email_verified", json!(true)),
+            json!({ "email_verified": false }),
+            Err(Failure::ClaimMismatch),
+        ),
+        (claim("groups", json!("ops")), json!({ "groups": ["dev", "ops"] }), Ok(())),
+        (claim("groups", json!("ops")), json!({ "groups": ["devops"] }), Err(Failure::ClaimMismatch)),
+        (claim("a.b", json!({ "present": true })), json!({ "a": { "b": {} } }), Ok(())),
+        (claim("a.b", json!({ "present": true })), json!({ "a": {} }), Err(Failure::ClaimMismatch)),
+        (claim("act", json!({ "present": false })), json!({ "act": "x" }), Err(Failure::ClaimMismatch)),
+        (claim("act", json!({ "present": false })), json!({}), Ok(())),
+    ] {
+        let rules = ClaimRules {
+            audiences: None,
+            clock_skew: 0,
+            require_expiry: false,
+            max_lifetime: None,
+            subjects,
+            claims: wanted,
+        };
+        assert_eq!(rules.check(&claims, UnixTime::from_seconds(NOW)).map(|_| ()), expected, "{claims}");
+    }
 }

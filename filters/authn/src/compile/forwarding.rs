@@ -11,14 +11,7 @@ use std::collections::HashMap;
 impl AuthnSection {
     /// All headers that carry identity, whoever writes them.
     pub fn identity_headers(&self) -> impl Iterator<Item = HeaderName> {
-        self.providers.iter().flat_map(|provider| {
-            let jwt = provider.jwt.iter().map(|jwt| &jwt.forward);
-            let jwt = jwt.flat_map(|forward| forward.headers.keys().chain(&forward.provider));
-            let api_key = provider.api_key.iter().map(|keys| &keys.forward);
-            let api_key = api_key.flat_map(|forward| forward.headers.keys().chain(&forward.provider));
-            let forwarded = provider.forwarded.iter().flat_map(forwarded::headers);
-            jwt.chain(api_key).chain(forwarded).cloned()
-        })
+        self.providers.iter().flat_map(|provider| provider.identity_headers().cloned())
     }
 
     /// Those that trusted peers write (`forwarded`).
@@ -63,6 +56,9 @@ impl AuthnSection {
             for name in provider.jwt.iter().flat_map(|jwt| &jwt.forward.provider) {
                 report(name, path.field("jwt").field("forward").field("provider"));
             }
+            for name in provider.jwt.iter().flat_map(|jwt| &jwt.forward.payload) {
+                report(name, path.field("jwt").field("forward").field("payload"));
+            }
             for name in provider.api_key.iter().flat_map(|keys| &keys.forward.provider) {
                 report(name, path.field("apiKey").field("forward").field("provider"));
             }
@@ -98,6 +94,16 @@ impl AuthnSection {
 }
 
 impl ProviderConfig {
+    /// The headers that say who is calling: those that it writes, and those that it believes.
+    pub(super) fn identity_headers(&self) -> impl Iterator<Item = &HeaderName> {
+        let jwt = self.jwt.iter().map(|jwt| &jwt.forward);
+        let jwt =
+            jwt.flat_map(|forward| forward.headers.keys().chain(&forward.provider).chain(&forward.payload));
+        let api_key = self.api_key.iter().map(|keys| &keys.forward);
+        let api_key = api_key.flat_map(|forward| forward.headers.keys().chain(&forward.provider));
+        jwt.chain(api_key).chain(self.forwarded.iter().flat_map(forwarded::headers))
+    }
+
     /// The headers that get the principal.
     fn principal_headers(&self) -> Vec<&HeaderName> {
         let jwt = self.jwt.iter().flat_map(|jwt| {

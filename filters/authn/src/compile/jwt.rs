@@ -67,6 +67,12 @@ impl JwtConfig {
         if self.clock_skew.is_some_and(|skew| skew.as_nanos() > MOST_CLOCK_SKEW) {
             problems.report(&path.field("clockSkew"), "longer than `1h`: expired tokens would be accepted");
         }
+        if self.max_lifetime.is_some() && self.require_expiry == Some(false) {
+            problems.report(
+                &path.field("requireExpiry"),
+                "contradicts `maxLifetime`: a token without `exp` lives for ever",
+            );
+        }
         let authorization = HeaderName::from_static("authorization");
         let bearer = CredentialSource::Header { name: authorization, scheme: Some("Bearer".to_owned()) };
         let sources = sources(self.from.as_ref(), bearer, &path.field("from"), problems);
@@ -100,11 +106,15 @@ impl JwtConfig {
                 audiences: self.audiences.as_ref().map(|list| list.as_slice().to_vec()),
                 clock_skew: self.clock_skew.map_or(CLOCK_SKEW, |skew| skew.as_nanos()),
                 require_expiry: self.require_expiry.unwrap_or(true),
+                max_lifetime: self.max_lifetime.map(|longest| longest.as_nanos()),
+                subjects: self.subjects.clone(),
+                claims: self.claims.iter().map(|(path, wanted)| (path.clone(), wanted.clone())).collect(),
             },
             types: self.types.iter().flatten().map(|name| jws::media_type(name)).collect(),
             max_size: usize::try_from(max_size).unwrap_or(usize::MAX),
             mapping,
             headers,
+            payload_header: self.forward.payload.clone(),
             removes_token,
         })
     }
@@ -194,6 +204,15 @@ impl JwtForward {
         if let Some(name) = &self.provider {
             forward::check_provider_name(name, self.headers.keys(), &path.field("provider"), problems);
             headers.push((name.clone(), ForwardedFact::Provider));
+        }
+        if let Some(name) = &self.payload {
+            let path = path.field("payload");
+            if let Err(message) = forward::check_name(name) {
+                problems.report(&path, message);
+            }
+            if headers.iter().any(|(other, _)| other == name) {
+                problems.report(&path, format!("the header `{name}` is to say two things"));
+            }
         }
         headers
     }

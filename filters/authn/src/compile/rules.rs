@@ -1,12 +1,11 @@
 //! Rules: which requests, and which of the providers.
 
-use crate::config::{AuthnSection, Require, RuleConfig};
+use crate::config::{AuthnSection, RuleConfig};
 use crate::policy::Rule;
-use crate::requirement::Requirement;
+use crate::provider::Provider;
 use sluice_core::decision::compile::{Accepting, Compiler};
-use sluice_core::document::list::OneOrMany;
 use sluice_core::document::name::Name;
-use sluice_core::document::problem::{FieldPath, Problems};
+use sluice_core::document::problem::FieldPath;
 use sluice_core::rule::reachable::{OrderedRule, check_reachable, unprotected};
 use sluice_core::rule::selector::SelectorId;
 
@@ -14,13 +13,18 @@ use sluice_core::rule::selector::SelectorId;
 const MOST_COMPARED: usize = 64;
 
 impl AuthnSection {
-    pub(super) fn compile_rules(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Rule> {
+    pub(super) fn compile_rules(
+        &self,
+        providers: &[Option<Provider>],
+        path: &FieldPath,
+        compiler: &mut Compiler,
+    ) -> Vec<Rule> {
         compiler.check_unique(self.rules.iter().map(|rule| &rule.name), path);
         let mut rules: Vec<Rule> = self
             .rules
             .iter()
             .enumerate()
-            .map(|(position, rule)| self.compile_rule(rule, &path.index(position), compiler))
+            .map(|(position, rule)| self.compile_rule(rule, providers, &path.index(position), compiler))
             .collect();
         let ordered: Vec<OrderedRule<'_>> = rules
             .iter()
@@ -37,14 +41,7 @@ impl AuthnSection {
             rules.extend(self.every_request());
         }
         Self::check_neighbours(&rules, path, compiler);
-        let uses = |provider: usize| {
-            rules.iter().any(|rule| match &rule.requirement {
-                Requirement::None => false,
-                Requirement::Any(providers) | Requirement::Optional(providers) => {
-                    providers.contains(&provider)
-                }
-            })
-        };
+        let uses = |provider: usize| rules.iter().any(|rule| rule.requirement.providers.contains(&provider));
         for (position, provider) in self.providers.iter().enumerate() {
             // A rule that names a provider that isn't there has been reported; another problem would only distract.
             if compiler.problems.is_empty() && !uses(position) {
@@ -59,7 +56,7 @@ impl AuthnSection {
     /// Warns of paths beside those that need proof, which a rule lets in without: `/admin` beside `/admin/**`.
     fn check_neighbours(rules: &[Rule], path: &FieldPath, compiler: &mut Compiler) {
         let selectors = &compiler.selectors;
-        let needs_proof = |rule: &&Rule| !rule.shadow && matches!(rule.requirement, Requirement::Any(_));
+        let needs_proof = |rule: &&Rule| !rule.shadow && rule.requirement.needs_proof();
         let paths = |rule: &Rule| selectors.own_paths(rule.selector);
         let protected = rules.iter().filter(needs_proof).flat_map(paths);
         let mut warnings = Vec::new();
@@ -75,7 +72,7 @@ impl AuthnSection {
                     }
             };
             let mut first = rules.iter().take(MOST_COMPARED).filter(about);
-            if let Some(open) = first.next().filter(|rule| matches!(rule.requirement, Requirement::None)) {
+            if let Some(open) = first.next().filter(|rule| rule.requirement.demand.is_none()) {
                 let message = format!(
                     "`{pattern}` does not include `{beside}`, which many services answer alike: the rule `{}` lets that in without proof",
                     open.name
@@ -97,8 +94,7 @@ impl AuthnSection {
         for (position, rule) in self.rules.iter().enumerate().filter(|(_, rule)| !rule.shadow) {
             let providers = match &rule.require {
                 None => all(),
-                Some(Require::None) => Vec::new(),
-                Some(Require::Any(names) | Require::Optional(names)) => names.iter().cloned().collect(),
+                Some(require) => require.identifying().into_iter().cloned().collect(),
             };
             let exists = |name: &Name| self.providers.iter().any(|provider| provider.name == *name);
             if !providers.iter().all(exists) {
@@ -116,48 +112,29 @@ impl AuthnSection {
 
     /// What holds where no rule decides anything: one of all providers is required of every request.
     fn every_request(&self) -> Option<Rule> {
-        let requirement = Requirement::Any((0..self.providers.len()).collect());
+        let requirement = self.any_provider();
         let name = Name::new("every-request").ok()?;
         Some(Rule { name, selector: SelectorId::EVERY, requirement, shadow: false })
     }
 
-    fn compile_rule(&self, rule: &RuleConfig, path: &FieldPath, compiler: &mut Compiler) -> Rule {
+    fn compile_rule(
+        &self,
+        rule: &RuleConfig,
+        providers: &[Option<Provider>],
+        path: &FieldPath,
+        compiler: &mut Compiler,
+    ) -> Rule {
         let require = path.field("require");
-        let requirement = match &rule.require {
-            None => Requirement::Any((0..self.providers.len()).collect()),
-            Some(Require::None) => Requirement::None,
-            Some(Require::Any(names)) => {
-                Requirement::Any(self.references(names, &require.field("any"), &mut compiler.problems))
-            }
-            Some(Require::Optional(names)) => Requirement::Optional(self.references(
-                names,
-                &require.field("optional"),
-                &mut compiler.problems,
-            )),
-        };
         Rule {
             name: rule.name.clone(),
             selector: compiler.selector(rule.matches.as_ref(), path),
-            requirement,
+            requirement: self.compile_require(
+                rule.require.as_ref(),
+                providers,
+                &require,
+                &mut compiler.problems,
+            ),
             shadow: rule.shadow,
         }
-    }
-
-    /// The positions of the providers that a rule names.
-    fn references(&self, names: &OneOrMany<Name>, path: &FieldPath, problems: &mut Problems) -> Vec<usize> {
-        let mut positions = Vec::new();
-        for (position, name) in names.iter().enumerate() {
-            match self.providers.iter().position(|provider| provider.name == *name) {
-                Some(provider) if positions.contains(&provider) => {
-                    problems.report(&path.index(position), format!("`{name}` stands twice"));
-                }
-                Some(provider) => positions.push(provider),
-                None => {
-                    let known = self.providers.iter().map(|provider| provider.name.as_str());
-                    problems.unknown_name(&path.index(position), "a provider", name.as_str(), known);
-                }
-            }
-        }
-        positions
     }
 }

@@ -11,6 +11,7 @@ use crate::token_cache::Remembered;
 use sluice_core::decision::environment::{Environment, UnixTime};
 use sluice_core::decision::exchange::Exchange;
 use sluice_core::decision::wait::Wait;
+use sluice_core::http::header::{HeaderName, HeaderValue};
 use std::rc::Rc;
 
 impl Kind for JwtProvider {
@@ -111,8 +112,9 @@ impl JwtProvider {
         });
         let shown = Shown { token, jws, patience };
         Ok(match self.verify(&provider.name, shown, signatures, &tokens.verifier, exchange)? {
-            Ok(verified) => {
+            Ok(mut verified) => {
                 signatures.accept();
+                verified.headers.extend(self.payload_header.as_ref().and_then(|name| payload(name, token)));
                 let identity = Rc::new(verified.identity);
                 let accepted =
                     Rc::new(Accepted { provider: provider.position, identity, headers: verified.headers });
@@ -123,4 +125,10 @@ impl JwtProvider {
             Err(failure) => Answer::Refused(failure),
         })
     }
+}
+
+/// The header with a token's payload, as the issuer has signed it. Base64url can always stand in a header.
+fn payload(name: &HeaderName, token: &[u8]) -> Option<(HeaderName, HeaderValue)> {
+    let payload = token.split(|byte| *byte == b'.').nth(1)?;
+    Some((name.clone(), HeaderValue::new(payload).ok()?))
 }

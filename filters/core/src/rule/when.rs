@@ -440,7 +440,7 @@ impl CompiledWhen {
 
 /// Whether a claim is as asked. Of a list, one item must meet all conditions. A value without a text (an object, a number that is not
 /// exact) is there, and meets no other condition; `null` is not there.
-fn claim_matches(path: &ClaimPath, wanted: &ValueMatch, claims: &serde_json::Value) -> bool {
+pub fn claim_matches(path: &ClaimPath, wanted: &ValueMatch, claims: &serde_json::Value) -> bool {
     let text_matches =
         |value| scalar_text(value).is_some_and(|text: Cow<'_, str>| wanted.matches(Some(text.as_bytes())));
     match path.find(claims) {
