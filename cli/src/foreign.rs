@@ -175,7 +175,27 @@ const TABLE: &[Foreign] = &[
     Foreign {
         names: &["outputPayloadToHeader", "forwardPayloadHeader", "payloadInMetadata"],
         within: &[],
-        instead: "the payload as a whole is not handed on; name the claims: `forward: { headers: { x-user: sub } }`",
+        instead: "the payload as a whole is handed on in a header: `forward: { payload: x-claims }`",
+    },
+    Foreign {
+        names: &["requires", "requiresAny", "requiresAll", "requirement", "providerAndAudiences"],
+        within: &["authn"],
+        instead: "what a rule asks for is `require: { any: [a, { all: [b, c] }, { provider: d, audiences: [orders] }] }`",
+    },
+    Foreign {
+        names: &["allowMissing"],
+        within: &["authn"],
+        instead: "who shows nothing may pass with `require: { optional: [a] }`",
+    },
+    Foreign {
+        names: &["requireExpiration"],
+        within: &["authn"],
+        instead: "a token must have `exp` unless a provider says `requireExpiry: false`",
+    },
+    Foreign {
+        names: &["resourceMetadata", "oauthProtectedResource", "protectedResource"],
+        within: &["authn"],
+        instead: "what clients are told of how to get a token is `protectedResources: [{ url: https://api.example.com }]`",
     },
     Foreign {
         names: &["forwardOriginalToken", "forward_jwt", "keepToken", "passToken"],

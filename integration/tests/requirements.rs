@@ -84,7 +84,11 @@ fn shown(provider: &str, kind: usize) -> Option<String> {
         1 => Some(token.sign()),
         2 => Some(token.expires_in(-600).sign()),
         3 => Some(token.claim("aud", "billing").sign()),
-        _ => Some(format!("{}A", token.sign())),
+        _ => {
+            let (good, other) = (token.sign(), Token::of("mallory").sign());
+            let (signed, _) = good.rsplit_once('.').unwrap();
+            Some(format!("{signed}.{}", other.rsplit_once('.').unwrap().1))
+        }
     }
 }
 

@@ -133,7 +133,7 @@ fn values_and_lists_are_told_what_fits_in_their_place() {
         ),
         (
             "authn: { rules: [{ name: a, require: [b] }] }",
-            "authn.rules[0].require: a list where one of `none`, `any` and `optional` is expected",
+            "authn.rules[0].require: a list where one of `none`, `any`, `all`, `optional` and `allowMissingOrFailed` is expected",
         ),
         ("authz: { default: maybe }", "authz.default: unknown value `maybe`; there are `deny` and `allow`"),
         ("authz: []", "authz: a list where an object is expected"),

@@ -42,6 +42,16 @@ impl Challenges {
 
     /// The challenge of one scheme; `failure` is what was wrong with a credential of this scheme.
     pub fn challenge(&self, scheme: Scheme, failure: Option<Failure>) -> Option<HeaderValue> {
+        self.challenge_for(scheme, failure, None)
+    }
+
+    /// The same with the URL of the document that says how to get a token (RFC 9728 §5.1).
+    pub fn challenge_for(
+        &self,
+        scheme: Scheme,
+        failure: Option<Failure>,
+        metadata_url: Option<&str>,
+    ) -> Option<HeaderValue> {
         let name = match scheme {
             Scheme::Bearer => "Bearer",
             Scheme::ApiKey => "ApiKey",
@@ -56,7 +66,10 @@ impl Challenges {
             };
             text.push_str(&format!(", error=\"{error}\", error_description=\"{}\"", failure.description()));
         }
-        // Always a value: what the realm may be has been checked, the rest is ours.
+        if let (Scheme::Bearer, Some(url)) = (scheme, metadata_url) {
+            text.push_str(&format!(", resource_metadata=\"{url}\""));
+        }
+        // Always a value: what the realm and the URL may be has been checked, the rest is ours.
         HeaderValue::new(text.as_bytes()).ok()
     }
 }

@@ -5,6 +5,7 @@ mod forwarded;
 mod forwarding;
 mod jwt;
 mod keys;
+mod protected_resource;
 mod require;
 mod rules;
 mod sources;
@@ -100,6 +101,8 @@ impl AuthnSection {
             Some(budget) => budget,
             None => "1000/s".parse().ok()?,
         };
+        let protected_resources =
+            self.compile_protected_resources(&path.field("protectedResources"), compiler);
         // One is missing only where a problem was reported.
         let providers = providers.into_iter().collect::<Option<Vec<Provider>>>()?;
         let identity_headers = IdentityHeaders::new(self.identity_headers());
@@ -113,6 +116,7 @@ impl AuthnSection {
             rules,
             identity_headers,
             reasons: self.reasons(compiler),
+            protected_resources,
             challenges,
             tokens: Tokens {
                 cache: RefCell::new(TokenCache::new(cache_size.min(MOST_CACHED), compiler.seed)),
@@ -129,12 +133,18 @@ impl AuthnSection {
     fn offered_challenges(&self) -> Vec<HeaderValue> {
         // A realm that can't be written is a problem of its own.
         let Ok(challenges) = Challenges::new(self.realm()) else { return Vec::new() };
+        // Other sections have one challenge for all requests.
+        let metadata_url = match self.protected_resources.as_slice() {
+            [only] => protected_resource::metadata_url(&only.url),
+            _ => None,
+        };
+        let metadata_url = metadata_url.as_deref();
         let jwt = self.providers.iter().any(|provider| provider.jwt.is_some());
         let api_key = self.providers.iter().any(|provider| provider.api_key.is_some());
         [(jwt, Scheme::Bearer), (api_key, Scheme::ApiKey)]
             .into_iter()
             .filter(|(offered, _)| *offered)
-            .filter_map(|(_, scheme)| challenges.challenge(scheme, None))
+            .filter_map(|(_, scheme)| challenges.challenge_for(scheme, None, metadata_url))
             .collect()
     }
 

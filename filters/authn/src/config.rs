@@ -17,9 +17,11 @@ use sluice_core::rule::when::PeerPattern;
 use std::collections::BTreeMap;
 
 mod keys;
+mod protected_resource;
 mod require;
 
 pub use keys::{KeyFetch, KeySource, KeysLocation};
+pub use protected_resource::ProtectedResourceConfig;
 pub use require::{Proof, Require};
 
 /// `authn`: who is calling. The first rule that matches a request says which providers may prove it; a request that no rule matches
@@ -34,6 +36,9 @@ pub struct AuthnSection {
     pub rules: Vec<RuleConfig>,
     /// The `realm` of challenges (RFC 9110 §11.5); `sluice` by default.
     pub realm: Option<String>,
+    /// The resources behind this proxy: what clients are told of how to get tokens for them (RFC 9728), in challenges and in a document that
+    /// is served without a credential.
+    pub protected_resources: Vec<ProtectedResourceConfig>,
     /// Tokens that have been verified, remembered so that repeats cost no crypto.
     pub cache: CacheConfig,
     /// What a worker spends at most on verifying signatures, in units of 50 µs: RS256 and ES256 take one, slower algorithms and longer keys

@@ -15,6 +15,7 @@
 //! | [`presented`] | the tokens of a request, shared by all providers that look at them |
 //! | [`api_key`], [`forwarded`] | the other two kinds of provider |
 //! | [`forward`] | what the service gets to know, and what clients may never send |
+//! | [`protected_resource`] | how clients get tokens (RFC 9728) |
 //! | [`failure`], [`challenge`] | why a credential is refused, and how the client is told (RFC 6750 §3) |
 
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
@@ -44,6 +45,7 @@ pub mod key_set;
 pub mod keys;
 pub mod policy;
 pub mod presented;
+pub mod protected_resource;
 pub mod provider;
 pub mod requirement;
 pub mod scalar;

@@ -8,6 +8,7 @@ use crate::failure::Failure;
 use crate::forward::IdentityHeaders;
 use crate::keys::Patience;
 use crate::presented::{PresentedTokens, Tokens};
+use crate::protected_resource::ProtectedResource;
 use crate::provider::{Inquiry, Provider};
 use crate::requirement::{Proof, Proven, Requirement};
 use sluice_core::decision::compile::Stage;
@@ -35,6 +36,8 @@ pub struct Authn {
     pub reasons: Reasons,
     /// How clients are told what to show.
     pub challenges: Challenges,
+    /// What clients are told of how to get a token.
+    pub protected_resources: Vec<ProtectedResource>,
     /// What is known of tokens.
     pub tokens: Tokens,
     /// Whether what is refused goes on all the same.
@@ -101,6 +104,13 @@ impl Stage for Authn {
             // Only `sluice explain --identity` knows it before it has been proven.
             exchange.note(|| "the identity is given: no credential is asked for".to_owned());
             return Verdict::Continue;
+        }
+        if !self.protected_resources.is_empty()
+            && !self.shadow
+            && let Some(reply) = ProtectedResource::answer(&self.protected_resources, exchange.request())
+        {
+            exchange.note(|| "it asks how to get a token, which everybody may".to_owned());
+            return Verdict::Respond(reply);
         }
         let request_rules = self.rules.iter().filter(|rule| {
             let matches = exchange.matches(rule.selector);
@@ -258,9 +268,11 @@ impl Authn {
             let mut accepted = providers.iter().filter_map(|position| self.providers.get(*position));
             accepted.any(|provider| provider.kind.scheme() == scheme)
         };
+        let resource = ProtectedResource::of_request(&self.protected_resources, exchange.request());
+        let metadata_url = resource.map(|resource| resource.metadata_url.as_str());
         for offered in Scheme::ALL.into_iter().filter(|scheme| offers(*scheme)) {
             let failure = (scheme == Some(offered)).then_some(failure);
-            if let Some(value) = self.challenges.challenge(offered, failure) {
+            if let Some(value) = self.challenges.challenge_for(offered, failure, metadata_url) {
                 reply = reply.with_header(HeaderName::from_static("www-authenticate"), value);
             }
         }

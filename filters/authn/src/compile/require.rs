@@ -6,7 +6,7 @@ use crate::provider::Provider;
 use crate::requirement::{Demand, Leniency, Requirement};
 use sluice_core::document::list::OneOrMany;
 use sluice_core::document::name::Name;
-use sluice_core::document::problem::{FieldPath, Problems};
+use sluice_core::document::problem::{FieldPath, Problems, quoted_list};
 use sluice_core::http::header::HeaderName;
 
 /// Nobody could read more.
@@ -172,8 +172,12 @@ impl Demands<'_> {
             } else if let Some(known) = &jwt.audiences
                 && !known.iter().any(|known| known == audience)
             {
-                let known = known.iter().map(String::as_str);
-                self.problems.unknown_name(&path, "an audience of the provider", audience, known);
+                let known = quoted_list(known.iter().map(String::as_str));
+                let message = format!(
+                    "`{audience}` is not an audience of `{}`, which takes tokens for {known} alone: this is never met",
+                    config.name
+                );
+                self.problems.report(&path, message);
             }
         }
     }

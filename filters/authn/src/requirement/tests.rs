@@ -250,7 +250,7 @@ fn what_could_not_be_met_or_would_be_met_by_accident_is_refused() {
         (
             json!({ "any": [{ "provider": "a", "audiences": ["repots"] }] }),
             "any[0].audiences[0]",
-            "not an audience of the provider",
+            "is not an audience of `a`",
         ),
         (json!({ "any": [{ "provider": "a", "audiences": [" "] }] }), "any[0].audiences[0]", "empty"),
     ] {

@@ -48,6 +48,13 @@ impl SimulatedRequest {
         self
     }
 
+    /// At this host.
+    #[must_use]
+    pub fn at_host(mut self, host: &str) -> Self {
+        self.set_host(host);
+        self
+    }
+
     pub(super) fn set_host(&mut self, host: &str) {
         for (_, value) in self.headers.iter_mut().filter(|(name, _)| name == b":authority") {
             *value = host.as_bytes().to_vec();
