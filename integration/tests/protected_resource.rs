@@ -57,12 +57,15 @@ fn nothing_but_the_document_is_open() {
         ("evil.example.com", "GET", root, 401),
         ("other.example.com", "POST", root, 401),
         ("other.example.com", "GET", "/.well-known/oauth-protected-resource/", 401),
-        ("other.example.com", "GET", "/.well-known/oauth-protected-resource/../admin", 400),
-        ("other.example.com", "GET", "/.well-known/oauth-protected-resource%2f", 400),
-        ("other.example.com", "GET", "/.well-known/oauth-protected-resource//x", 400),
     ] {
         let answer = gateway.send(at(host, method, path));
         assert_eq!(answer.status, status, "{method} {host}{path}: {}", answer.text());
+    }
+    // However the proxy reads them.
+    for path in ["/../admin", "/%2e%2e/admin", "%2f", "//x", "/;x", "/%"] {
+        let path = format!("{root}{path}");
+        let status = gateway.send(at("other.example.com", "GET", &path)).status;
+        assert!(matches!(status, 400 | 401), "{path}: {status}");
     }
     assert_eq!(gateway.upstream().count(), 0);
 }

@@ -24,7 +24,7 @@ fn sluice(require: &Value, jwt: &Value) -> Gateway {
         json!({ "name": name, "jwt": config })
     };
     let providers: Vec<Value> = PROVIDERS.iter().map(provider).collect();
-    let policy = json!({ "version": 1, "telemetry": {}, "authn": { "providers": providers, "rules": [
+    let policy = json!({ "version": 1, "telemetry": {}, "authn": { "budget": "1000000/s", "providers": providers, "rules": [
         { "name": "others", "match": { "paths": ["/others"] } },
         { "name": "rule", "require": require }
     ] } });
