@@ -6,7 +6,9 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`config`] | the section, and its compilation |
+//! | [`config`] | the section of the document |
+//! | `compile` | from it to the compiled policy, and all that can be wrong with it |
+//! | `policy` | what concerns all other sections: the pipeline asks |
 //! | [`traceparent`], [`tracestate`] | the headers of W3C Trace Context |
 //! | `trace` | the stage that continues or starts traces |
 //! | `labels` | counters of responses with bounded labels |
@@ -14,13 +16,16 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
 #![forbid(unsafe_code)]
 
+mod compile;
 pub mod config;
 mod labels;
+mod policy;
 mod trace;
 pub mod traceparent;
 pub mod tracestate;
 
-pub use config::{TelemetryPolicy, TelemetrySection};
+pub use config::TelemetrySection;
+pub use policy::TelemetryPolicy;
 pub use trace::{is_trace_context, trace_of_answer};
 
 use sluice_core::decision::place::{Place, Section};
