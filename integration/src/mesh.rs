@@ -6,74 +6,22 @@ use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use crate::certificates::{Authority, identity};
-use crate::envoy::{EnvoyBuilder, LOGGED, replace_file};
+use crate::envoy::{EnvoyBuilder, replace_file};
 use crate::process::Process;
-use crate::{
-    AccessLogEntry, Client, Envoy, Error, Request, Result, document, module_named, repository_root, tour,
-    wait_until_some, wasm_filter,
-};
+use crate::{Client, Envoy, Error, Request, Result, document, module_named, repository_root, wasm_filter};
 
+mod demo;
 mod ports_of_the_demo;
+mod proxy;
 
 pub use ports_of_the_demo::Ports;
+pub use proxy::Proxy;
 
 /// Where the bootstraps look for certificates and for the filter's file.
 const DOCUMENTED_DIRECTORY: &str = "target/demo";
 
 /// How long a service may take to listen.
 const SERVICE_START: Duration = Duration::from_secs(60);
-
-/// One of the three proxies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Proxy {
-    /// Where clients arrive.
-    Edge,
-    /// Before the service `orders`.
-    Orders,
-    /// Before the service `inventory`.
-    Inventory,
-}
-
-impl Proxy {
-    /// Every proxy, from the outside in.
-    pub const ALL: [Proxy; 3] = [Proxy::Edge, Proxy::Orders, Proxy::Inventory];
-
-    /// Its name: that of its folder in `target/demo`, its certificate and its service account.
-    pub fn name(self) -> &'static str {
-        match self {
-            Proxy::Edge => "edge",
-            Proxy::Orders => "orders",
-            Proxy::Inventory => "inventory",
-        }
-    }
-
-    /// Its bootstrap, from the repository's root.
-    pub fn bootstrap(self) -> &'static str {
-        match self {
-            Proxy::Edge => "envoy-configs/edge/envoy.yaml",
-            Proxy::Orders => "envoy-configs/sidecar/orders.envoy.yaml",
-            Proxy::Inventory => "envoy-configs/sidecar/inventory.envoy.yaml",
-        }
-    }
-
-    /// Its policy document, from the repository's root.
-    pub fn policy(self) -> &'static str {
-        match self {
-            Proxy::Edge => "envoy-configs/edge/policy.yaml",
-            Proxy::Orders => "envoy-configs/sidecar/orders.policy.yaml",
-            Proxy::Inventory => "envoy-configs/sidecar/inventory.policy.yaml",
-        }
-    }
-
-    /// The file of its module: the smallest that takes its policy.
-    pub fn module(self) -> &'static str {
-        match self {
-            // It limits bodies.
-            Proxy::Edge => "sluice-bodies.wasm",
-            Proxy::Orders | Proxy::Inventory => "sluice.wasm",
-        }
-    }
-}
 
 /// What a mesh is started with.
 pub struct MeshBuilder {
@@ -357,58 +305,6 @@ fn accepted(proxy: Proxy, envoy: Envoy) -> Result<Envoy> {
     let log = envoy.log();
     let why: Vec<&str> = log.lines().filter(|line| line.contains("wasm")).collect();
     Err(Error::Other(format!("{} was refused by Envoy:\n{}", proxy.policy(), why.join("\n"))))
-}
-
-impl tour::Demo for Mesh {
-    fn edge_port(&self) -> u16 {
-        self.ports.edge
-    }
-
-    fn logged(&self, proxy: Proxy, request_id: &str, reached: bool) -> Option<AccessLogEntry> {
-        let limit = if reached { LOGGED } else { Duration::from_millis(150) };
-        let wanted =
-            |entry: &AccessLogEntry| entry["request_id"] == request_id && entry["proxy"] != "orders-outbound";
-        wait_until_some("the log line", limit, || {
-            self.envoy(proxy).access_log().into_iter().rev().find(wanted)
-        })
-        .ok()
-    }
-
-    fn edge_metrics(&self) -> Result<String> {
-        self.envoy(Proxy::Edge).prometheus()
-    }
-
-    fn edge_policy(&self) -> Result<String> {
-        let file = repository_root().join(Proxy::Edge.policy());
-        std::fs::read_to_string(&file).map_err(|e| Error::file("can't read", &file, e))
-    }
-
-    fn reload_edge(&self, policy: &str) -> Result<bool> {
-        self.reload(Proxy::Edge, policy)
-    }
-
-    fn issuer(&self) -> Client {
-        Client::new(self.ports.issuer)
-    }
-
-    fn lines(&self) -> tour::Lines {
-        let here = std::env::current_dir().unwrap_or_default();
-        let ecds = filter_file(Proxy::Edge, &self.directory);
-        let ecds = ecds.strip_prefix(&here).unwrap_or(&ecds).display();
-        tour::Lines {
-            this_program: tour::this_program(),
-            from_another_address: String::new(),
-            issuer: format!("http://127.0.0.1:{}", self.ports.issuer),
-            metrics: format!(
-                "curl -s http://127.0.0.1:{}/stats/prometheus | grep ^sluice_",
-                self.ports.edge_admin
-            ),
-            access_log: Some(format!("tail -n1 {}", self.edge.access_log_file().display())),
-            reload: format!(
-                "dist/sluice render envoy NEW.yaml --module dist/sluice-bodies.wasm --ecds > {ecds}.next && mv {ecds}.next {ecds}"
-            ),
-        }
-    }
 }
 
 /// The document of a proxy as JSON text, as it is committed.
