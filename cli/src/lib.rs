@@ -2,7 +2,7 @@
 //!
 //! Documents are read by [`yaml`] into [`node`]s, which know where everything stands; [`structure`] and [`compile`] bring them into the
 //! types of the pipeline, the very code that runs in the proxy. Each command has a module of its name: [`check`], [`explain`],
-//! [`schema`], [`render`].
+//! [`schema`], [`render`], [`keys`].
 
 pub mod arguments;
 pub mod check;
@@ -10,6 +10,7 @@ pub mod compile;
 pub mod explain;
 pub mod failure;
 mod foreign;
+pub mod keys;
 pub mod node;
 mod pages;
 pub mod render;
@@ -89,6 +90,7 @@ pub fn run(arguments: &Arguments, streams: &mut Streams<'_>) -> Status {
         }
         Command::Completions { shell } => pages::completions(*shell, streams.output),
         Command::Man { command } => pages::manual(command, streams.output),
+        Command::Keys { command } => keys::run(command, streams),
         Command::Render { target } => render::run(target, streams),
     };
     let result = result.and_then(|status| Ok(streams.output.flush().map(|()| status)?));

@@ -5,9 +5,9 @@ mod envoy;
 mod envoy_filter;
 mod istio;
 mod rate_limit_service;
-mod tree;
+pub(crate) mod tree;
 mod wasm_plugin;
-mod yaml;
+pub(crate) mod yaml;
 
 use crate::arguments::{Format, RenderTarget};
 use crate::check::{self, misfits, size_warning};

@@ -29,6 +29,9 @@ fn help_of_every_command_shows_examples_and_exit_status() {
     for command in [
         &["check"][..],
         &["explain"],
+        &["keys", "new"],
+        &["keys", "hash"],
+        &["keys", "list"],
         &["render", "envoy"],
         &["render", "wasm-plugin"],
         &["render", "envoy-filter"],

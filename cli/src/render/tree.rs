@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// A value to be written.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Tree {
+pub(crate) enum Tree {
     /// An object, in this order.
     Object(Vec<(String, Tree)>),
     /// A list.
@@ -16,12 +16,12 @@ pub(super) enum Tree {
 
 impl Tree {
     /// An object of these fields; those without a value are left out.
-    pub(super) fn object<const N: usize>(fields: [(&str, Option<Tree>); N]) -> Self {
+    pub(crate) fn object<const N: usize>(fields: [(&str, Option<Tree>); N]) -> Self {
         Tree::Object(fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect())
     }
 
     /// Its JSON.
-    pub(super) fn to_json(&self) -> Value {
+    pub(crate) fn to_json(&self) -> Value {
         match self {
             Tree::Object(fields) => {
                 fields.iter().map(|(name, value)| (name.clone(), value.to_json())).collect()

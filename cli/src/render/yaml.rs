@@ -4,7 +4,7 @@ use super::tree::Tree;
 use serde_json::Value;
 
 /// Writes a value.
-pub(super) fn write(value: &Tree) -> String {
+pub(crate) fn write(value: &Tree) -> String {
     let mut text = String::new();
     block(value, 0, &mut text);
     text
