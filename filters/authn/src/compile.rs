@@ -26,6 +26,8 @@ use crate::{PLACE, SECTION};
 use sluice_core::decision::compile::{Compiler, PolicySection, Stage};
 use sluice_core::decision::place::{Place, Section};
 use sluice_core::decision::reason::{Outcome, ReasonId};
+use sluice_core::document::entries::LongList;
+use sluice_core::document::pace::at_once;
 use sluice_core::document::problem::FieldPath;
 use sluice_core::document::variable::VariableName;
 use sluice_core::http::header::{HeaderName, HeaderValue};
@@ -53,8 +55,17 @@ impl PolicySection for AuthnSection {
         compiler.challenges = self.offered_challenges();
     }
 
+    fn long_lists(&mut self) -> Vec<&mut dyn LongList> {
+        let keys = self.providers.iter_mut().filter_map(|provider| provider.api_key.as_mut());
+        keys.map(|api_key| &mut api_key.keys as _).collect()
+    }
+
     fn compile(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
-        let authn = self.compile_policy(path, compiler);
+        at_once(self.compile_in_slices(path, compiler))
+    }
+
+    async fn compile_in_slices(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
+        let authn = self.compile_policy(path, compiler).await;
         if authn.is_none() && compiler.problems.is_empty() {
             // Whatever the reason: a document without its authentication must not be served.
             compiler.problems.report(path, "cannot be compiled");
@@ -65,18 +76,16 @@ impl PolicySection for AuthnSection {
 
 impl AuthnSection {
     /// The compiled section; `None`, with problems, where that makes no sense.
-    fn compile_policy(&self, path: &FieldPath, compiler: &mut Compiler) -> Option<Authn> {
+    async fn compile_policy(&self, path: &FieldPath, compiler: &mut Compiler) -> Option<Authn> {
         let providers_path = path.field("providers");
         if self.providers.is_empty() {
             compiler.problems.report(&providers_path, "no provider: nobody could prove who is calling");
         }
         compiler.check_unique(self.providers.iter().map(|provider| &provider.name), &providers_path);
-        let providers: Vec<Option<Provider>> = self
-            .providers
-            .iter()
-            .enumerate()
-            .map(|(position, provider)| provider.compile(position, &providers_path.index(position), compiler))
-            .collect();
+        let mut providers: Vec<Option<Provider>> = Vec::new();
+        for (position, provider) in self.providers.iter().enumerate() {
+            providers.push(provider.compile(position, &providers_path.index(position), compiler).await);
+        }
         if !VERIFIES_BY_ITSELF {
             for (path, algorithm) in self.beyond_hosts(path) {
                 let message = format!(
@@ -85,8 +94,10 @@ impl AuthnSection {
                 compiler.problems.report(&path, message);
             }
         }
-        self.warn_of_mixed_principals(&path.field("providers"), &mut compiler.problems);
-        self.check_credentials_are_not_forwarded(&providers_path, &mut compiler.problems);
+        if !compiler.proven {
+            self.warn_of_mixed_principals(&path.field("providers"), &mut compiler.problems);
+            self.check_credentials_are_not_forwarded(&providers_path, &mut compiler.problems);
+        }
         let rules = self.compile_rules(&providers, &path.field("rules"), compiler);
         let challenges = Challenges::new(self.realm())
             .map_err(|message| compiler.problems.report(&path.field("realm"), message))
@@ -175,7 +186,7 @@ impl AuthnSection {
 }
 
 impl ProviderConfig {
-    fn compile(&self, position: usize, path: &FieldPath, compiler: &mut Compiler) -> Option<Provider> {
+    async fn compile(&self, position: usize, path: &FieldPath, compiler: &mut Compiler) -> Option<Provider> {
         let kind: Box<dyn Kind> = match (&self.jwt, &self.api_key, &self.forwarded) {
             (Some(jwt), None, None) => {
                 let path = path.field("jwt");
@@ -186,7 +197,7 @@ impl ProviderConfig {
                 Box::new(jwt)
             }
             (None, Some(keys), None) => {
-                Box::new(keys.compile(&self.name, position, &path.field("apiKey"), compiler)?)
+                Box::new(keys.compile(&self.name, position, &path.field("apiKey"), compiler).await?)
             }
             (None, None, Some(forwarded)) => {
                 Box::new(forwarded.compile(&path.field("forwarded"), &mut compiler.problems)?)

@@ -5,6 +5,7 @@ use crate::scalar::{KeyFact, SecretSource, Sha256Digest, Timestamp};
 use serde::Deserialize;
 use sluice_core::caller::identity::ClaimPath;
 use sluice_core::caller::offer::{Offer, Possible};
+use sluice_core::document::entries::Entries;
 use sluice_core::document::list::{OneOrMany, OrderedMap};
 use sluice_core::document::name::Name;
 use sluice_core::document::order::sorted_set;
@@ -181,7 +182,7 @@ pub struct ApiKeyConfig {
     /// Where keys are read; default `{ header: x-api-key }`.
     pub from: Option<OneOrMany<SourceConfig>>,
     /// The keys.
-    pub keys: Vec<ApiKeyEntry>,
+    pub keys: Entries<ApiKeyEntry>,
     /// What the service gets to know.
     #[serde(default)]
     pub forward: ApiKeyForward,

@@ -8,6 +8,8 @@ use sluice_core::caller::roles::Roles;
 use sluice_core::decision::compile::{Compiler, PolicySection, Stage};
 use sluice_core::decision::place::{Place, Section};
 use sluice_core::decision::reason::Outcome;
+use sluice_core::document::entries::LongList;
+use sluice_core::document::pace::at_once;
 use sluice_core::document::problem::FieldPath;
 use sluice_core::http::header::{HeaderName, HeaderValue};
 use sluice_core::rule::reachable::{EffectRule, check_effects, check_neighbours};
@@ -22,11 +24,20 @@ impl PolicySection for AuthzSection {
     }
 
     fn compile(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
+        at_once(self.compile_in_slices(path, compiler))
+    }
+
+    fn long_lists(&mut self) -> Vec<&mut dyn LongList> {
+        vec![&mut self.rules]
+    }
+
+    async fn compile_in_slices(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
         let (section, path) = (path, path.field("rules"));
         compiler.check_unique(self.rules.iter().map(|rule| &rule.name), &path);
         let mut enforced: Vec<EffectRule<'_>> = Vec::new();
         let (mut deny, mut allow) = (Vec::new(), Vec::new());
         for (position, rule) in self.rules.iter().enumerate() {
+            compiler.pace.step().await;
             let path = path.index(position);
             let selector = compiler.selector(rule.matches.as_ref(), &path);
             let when = When::compile(rule.when.as_ref(), selector, &path.field("when"), compiler);
@@ -34,7 +45,9 @@ impl PolicySection for AuthzSection {
             if effect == Effect::Deny && rule.when.as_ref().is_some_and(|when| when.peers.is_some()) {
                 compiler.warn_of_several_peer_identities(&path.field("when").field("peers"));
             }
-            joined_lists::warn(rule, effect, &path, compiler);
+            if !compiler.proven {
+                joined_lists::warn(rule, effect, &path, compiler);
+            }
             if !rule.shadow {
                 enforced.push(EffectRule {
                     position,
@@ -72,7 +85,7 @@ impl PolicySection for AuthzSection {
             }
         }
         check_effects(&enforced, &path, compiler);
-        if !self.shadow {
+        if !self.shadow && !compiler.proven {
             check_neighbours(&enforced, self.default == Effect::Allow, &path, compiler);
             self.check_default(&enforced, section, compiler);
         }

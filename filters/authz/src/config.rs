@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 use sluice_core::caller::roles::RoleConfig;
+use sluice_core::document::entries::Entries;
 use sluice_core::document::list::OrderedMap;
 use sluice_core::document::name::Name;
 use sluice_core::rule::selector::Match;
@@ -18,7 +19,7 @@ pub struct AuthzSection {
     /// What happens to a request that no rule matches.
     pub default: Effect,
     /// The rules.
-    pub rules: Vec<RuleConfig>,
+    pub rules: Entries<RuleConfig>,
     /// Decides, counts and logs for the whole section, and denies nothing.
     pub shadow: bool,
 }

@@ -6,7 +6,8 @@ use sluice_core::caller::client::ClientSection;
 use sluice_core::caller::network::Cidr;
 use sluice_core::decision::compile::{Compiler, PolicySection, Stage};
 use sluice_core::decision::place::Place;
-use sluice_core::document::list::{OneOrMany, OrderedMap};
+use sluice_core::document::entries::{Entries, LongList};
+use sluice_core::document::list::OrderedMap;
 use sluice_core::document::name::Name;
 use sluice_core::document::problem::FieldPath;
 use sluice_core::document::variable::VariableName;
@@ -49,8 +50,8 @@ macro_rules! sections {
 
         impl Document {
             /// Compiles every section into its stages, in the order of execution.
-            pub(crate) fn stages(&self, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
-                let root = FieldPath::root();
+            pub(crate) async fn stages(&self, compiler: &mut Compiler) -> Vec<Box<dyn Stage>> {
+                let root = compiler.root();
                 $(
                     #[cfg(feature = $feature)]
                     if let Some(section) = &self.$field {
@@ -61,12 +62,26 @@ macro_rules! sections {
                 $(
                     #[cfg(feature = $feature)]
                     if let Some(section) = &self.$field {
-                        stages.extend(section.compile(&root.field($name), compiler));
+                        stages.extend(section.compile_in_slices(&root.field($name), compiler).await);
                     }
                 )*
                 let _ = (&root, compiler);
                 stages.sort_by_key(|stage| stage.place().order);
                 stages
+            }
+
+            /// All lists that may be long.
+            pub(crate) fn long_lists(&mut self) -> Vec<&mut dyn LongList> {
+                let lists = self.definitions.ip_lists.values_mut();
+                let mut lists: Vec<&mut dyn LongList> = lists.map(|list| &mut list.cidrs as _).collect();
+                $(
+                    #[cfg(feature = $feature)]
+                    if let Some(section) = &mut self.$field {
+                        lists.extend(section.long_lists());
+                    }
+                )*
+                lists.shrink_to_fit();
+                lists
             }
 
             /// The environment variables that the document refers to, in alphabetical order, each once.
@@ -148,7 +163,7 @@ pub struct Definitions {
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct IpList {
     /// Ranges and addresses.
-    pub cidrs: OneOrMany<Cidr>,
+    pub cidrs: Entries<Cidr, true>,
 }
 
 fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {

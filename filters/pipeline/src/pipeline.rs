@@ -14,6 +14,7 @@ use sluice_core::decision::stages::{self, Observer};
 use sluice_core::decision::verdict::{LocalReply, Mutations, Verdict};
 use sluice_core::decision::wait::{Answer, Call, Wait};
 use sluice_core::document::decode;
+use sluice_core::document::pace::{self, Pace};
 use sluice_core::document::problem::{FieldPath, Problem, Problems};
 use sluice_core::document::variable::{self, Variables};
 use sluice_core::http::header::HeaderName;
@@ -32,6 +33,14 @@ pub struct Seeds {
     pub local: u64,
     /// The same for all workers of a proxy: for keys in their shared memory.
     pub shared: u64,
+}
+
+/// How and by whom a document is compiled.
+struct Circumstances {
+    variables: Variables,
+    now: Option<UnixTime>,
+    proven: bool,
+    pace: Pace,
 }
 
 /// A compiled document.
@@ -113,6 +122,14 @@ pub enum Action {
     Respond(Reply),
 }
 
+// === impl Circumstances ===
+
+impl Default for Circumstances {
+    fn default() -> Self {
+        Self { variables: variable::of_this_process, now: None, proven: false, pace: Pace::unbroken() }
+    }
+}
+
 // === impl Suspended ===
 
 impl Suspended {
@@ -191,12 +208,50 @@ impl Pipeline {
         variables: Variables,
         now: Option<UnixTime>,
     ) -> Result<Self, Problems> {
+        pace::at_once(Self::compile(
+            document,
+            seeds,
+            Circumstances { variables, now, ..Circumstances::default() },
+        ))
+    }
+
+    /// Reads and compiles in slices a document that was compiled before without a problem, by this very code. What only looks for
+    /// problems is left out.
+    ///
+    /// # Errors
+    /// Where it was another document, some of what is wrong with it.
+    pub async fn from_proven_json(json: Vec<u8>, seeds: Seeds, pace: Pace) -> Result<Self, Problems> {
+        let (mut document, aside) = decode::from_json_in_slices::<Document>(&json, &pace).await?;
+        drop(json);
+        for list in document.long_lists() {
+            while list.read_next(&aside)? {
+                pace.step().await;
+            }
+        }
+        let circumstances = Circumstances { proven: true, pace: pace.clone(), ..Circumstances::default() };
+        let pipeline = Self::compile(&document, seeds, circumstances).await?;
+        for list in document.long_lists() {
+            while list.drop_last() {
+                pace.step().await;
+            }
+        }
+        Ok(pipeline)
+    }
+
+    async fn compile(
+        document: &Document,
+        seeds: Seeds,
+        circumstances: Circumstances,
+    ) -> Result<Self, Problems> {
+        let Circumstances { variables, now, proven, pace } = circumstances;
         let lists = document.definitions.ip_lists.iter();
         let lists = lists.map(|(name, list)| (name.clone(), list.cidrs.iter().copied().collect())).collect();
         let selectors = SelectorBuilder::new(document.definitions.matches.clone(), lists);
         let mut compiler = Compiler::new(selectors, seeds.local, seeds.shared);
         compiler.variables = variables;
         compiler.now = now;
+        compiler.proven = proven;
+        compiler.pace = pace.clone();
         compiler.refuses_several_peer_identities = document.client.peer_identity_header.is_some();
         compiler.selectors.compile_definitions(&mut compiler.problems);
         let unreadable = Unreadable::REASONS
@@ -204,9 +259,9 @@ impl Pipeline {
             .to_vec();
         // What `when` of any section may refer to: nobody, unless `authn` says otherwise.
         compiler.offers = Some(Vec::new());
-        let root = sluice_core::document::problem::FieldPath::root();
+        let root = compiler.root();
         document.client.address.check(&root.field("client").field("address"), &mut compiler.problems);
-        let stages = document.stages(&mut compiler);
+        let stages = document.stages(&mut compiler).await;
         #[cfg(feature = "telemetry")]
         let telemetry = document.telemetry.as_ref().map(|section| {
             section.compile_policy(
@@ -222,7 +277,7 @@ impl Pipeline {
         compiler.protected.extend(compiler.selectors.header_names().cloned());
         compiler.protected.extend(document.client.address.peer_header.clone());
         compiler.protected.extend(document.client.peer_identity_header.clone());
-        let selectors = compiler.selectors.finish();
+        let selectors = compiler.selectors.finish_in_slices(&pace).await;
         let asks_address =
             selectors.asks_client_address() || stages.iter().any(|stage| stage.asks_client_address());
         Ok(Self {
@@ -241,6 +296,15 @@ impl Pipeline {
             #[cfg(feature = "telemetry")]
             telemetry,
         })
+    }
+
+    /// Clears it away in slices: that of ten thousand rules takes milliseconds.
+    pub async fn clear_away(self, pace: Pace) {
+        let Self { stages, selectors, reasons, .. } = self;
+        drop(stages);
+        pace.step().await;
+        selectors.clear_away(&pace).await;
+        reasons.clear_away(&pace).await;
     }
 
     /// What of the document is allowed and may yet not be meant.

@@ -1,3 +1,6 @@
+#[cfg(not(target_arch = "wasm32"))]
+mod slices;
+
 use super::*;
 use serde_json::{Value, json};
 use sluice_core::decision::follow_up::{BodyPart, Phase};

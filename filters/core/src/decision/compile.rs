@@ -8,8 +8,10 @@ use crate::decision::follow_up::Phase;
 use crate::decision::place::{Place, Section};
 use crate::decision::reason::{Outcome, ReasonId, ReasonTable};
 use crate::decision::verdict::{Mutations, Verdict};
+use crate::document::entries::LongList;
 use crate::document::list::OrderedMap;
 use crate::document::name::Name;
+use crate::document::pace::Pace;
 use crate::document::problem::{FieldPath, Problems, quoted_list};
 use crate::document::variable::{self, VariableName, Variables};
 use crate::http::header::HeaderValue;
@@ -93,6 +95,20 @@ pub trait PolicySection {
     /// Compiles the section, which stands at `path`, into its stages. What is wrong goes into `compiler.problems`, all of it; the
     /// stages are thrown away then.
     fn compile(&self, path: &FieldPath, compiler: &mut Compiler) -> Vec<Box<dyn Stage>>;
+
+    /// The same in slices, for a section whose lists may be long: with a [step](Pace::step) of `compiler.pace` for each of their entries.
+    fn compile_in_slices(
+        &self,
+        path: &FieldPath,
+        compiler: &mut Compiler,
+    ) -> impl Future<Output = Vec<Box<dyn Stage>>> {
+        async { self.compile(path, compiler) }
+    }
+
+    /// Its lists that may be long, which are read and cleared away in slices then.
+    fn long_lists(&mut self) -> Vec<&mut dyn LongList> {
+        Vec::new()
+    }
 }
 
 /// Which providers a rule of `authn` accepts.
@@ -148,6 +164,10 @@ pub struct Compiler {
     pub variables: Variables,
     /// What is fetched, and shared with all workers: see [`Compiler::resource`].
     pub resources: Vec<Rc<dyn Fetched>>,
+    /// The very same document was compiled before, without a problem: what only looks for some may be left out.
+    pub proven: bool,
+    /// How long slices of work are: whoever goes over a list that may be long does a [step](Pace::step) for each entry.
+    pub pace: Pace,
 }
 
 impl Default for Compiler {
@@ -178,7 +198,14 @@ impl Compiler {
             api_versions: Vec::new(),
             variables: variable::of_this_process,
             resources: Vec::new(),
+            proven: false,
+            pace: Pace::unbroken(),
         }
+    }
+
+    /// The path of the document, in which its sections stand.
+    pub fn root(&self) -> FieldPath {
+        if self.proven { FieldPath::untold() } else { FieldPath::root() }
     }
 
     /// The names of the providers of `authn`.
@@ -303,6 +330,9 @@ impl Compiler {
 
     /// Reports rules of one list that share a name. `names` with their positions, `path` is the list's.
     pub fn check_unique<'n>(&mut self, names: impl IntoIterator<Item = &'n Name>, path: &FieldPath) {
+        if self.proven {
+            return;
+        }
         let mut seen: HashMap<&Name, usize> = HashMap::new();
         for (position, name) in names.into_iter().enumerate() {
             if let Some(first) = seen.get(name) {

@@ -1,8 +1,11 @@
 //! The stable names of decisions. All that a document can decide are known when it is compiled, so labels are bounded by construction.
 
 use crate::decision::place::Section;
+use crate::document::pace::Pace;
 use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 /// What a decision does to the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -64,8 +67,9 @@ impl ReasonId {
 #[derive(Clone, Debug, Default)]
 pub struct ReasonTable {
     reasons: Vec<Reason>,
-    /// Where each stands: documents with thousands of rules register several reasons a rule.
-    known: HashMap<Reason, ReasonId>,
+    /// Where each stands, by its hash or, where another has the same, the next that is free: documents with thousands of rules register
+    /// several reasons a rule.
+    known: HashMap<u64, ReasonId>,
 }
 
 impl ReasonTable {
@@ -75,13 +79,27 @@ impl ReasonTable {
         let plain =
             |byte: char| if byte.is_ascii_alphanumeric() || "._:-".contains(byte) { byte } else { '_' };
         let reason = Reason { section, outcome, text: text.chars().map(plain).collect() };
-        if let Some(id) = self.known.get(&reason) {
-            return *id;
+        let mut hasher = DefaultHasher::new();
+        reason.hash(&mut hasher);
+        let mut hash = hasher.finish();
+        while let Some(id) = self.known.get(&hash) {
+            if self.get(*id) == Some(&reason) {
+                return *id;
+            }
+            hash = hash.wrapping_add(1);
         }
         let id = ReasonId(u32::try_from(self.reasons.len()).unwrap_or(u32::MAX));
-        self.known.insert(reason.clone(), id);
+        self.known.insert(hash, id);
         self.reasons.push(reason);
         id
+    }
+
+    /// Clears it away in slices.
+    pub async fn clear_away(self, pace: &Pace) {
+        for reason in self.reasons {
+            drop(reason);
+            pace.step().await;
+        }
     }
 
     /// The reason of `id`; `None` only for the id of another table.

@@ -1,12 +1,17 @@
 //! From JSON text to the document's types, with the path of the field in every error.
 
+mod aside;
 mod misfit;
 mod reader;
+mod text;
 mod tree;
 mod variant;
 
+use crate::document::pace::Pace;
 use crate::document::problem::{FieldPath, Problem, Segment};
-use misfit::{Details, First, Misfit};
+pub use aside::Aside;
+use aside::FirstWith;
+use misfit::{Details, Misfit};
 use reader::Reader;
 use serde::de::DeserializeOwned;
 use std::cell::RefCell;
@@ -20,14 +25,35 @@ pub const LIST_OR_ONE: &str = "a list or one";
 /// way, a `MapAccessDeserializer`, would bring code to compare the names of the object's fields into the module.)
 pub const SHORT_OR_OBJECT: &str = "a short form or an object";
 
+/// The same for a list that may be long: it is handed to `visit_seq`, or set aside and its number handed to `visit_u128`.
+pub const ENTRIES: &str = "a long list";
+
+/// The same for one that may be one of its elements, which `visit_some` gets.
+pub const ENTRIES_OR_ONE: &str = "a long list or one";
+
 /// Reads `json` as a `T`.
 ///
 /// # Errors
 /// The first thing that does not fit: not JSON, an unknown field, a value of the wrong type or form. Serde stops at the first, so
 /// there is one problem at a time; what can only be judged once all is read (references, contradictions) comes later, all at once.
 pub fn from_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, Problem> {
-    T::deserialize(Reader { tree: &mut tree(json)?, recovery: First })
+    T::deserialize(Reader { tree: &mut tree(json)?, recovery: FirstWith(None) })
         .map_err(|misfit| discreet(problem(misfit)))
+}
+
+/// The same in slices: with a step of `pace` for each value, and long lists set aside, to be read entry by entry. For what was read whole
+/// before: errors have fewer words.
+///
+/// # Errors
+/// As [`from_json`].
+pub async fn from_json_in_slices<T: DeserializeOwned>(
+    json: &[u8],
+    pace: &Pace,
+) -> Result<(T, Aside), Problem> {
+    let mut tree = text::tree(json, pace).await.map_err(not_json)?;
+    let aside = Aside::default();
+    let read = T::deserialize(Reader { tree: &mut tree, recovery: FirstWith(Some(&aside)) });
+    Ok((read.map_err(|misfit| discreet(problem(misfit)))?, aside))
 }
 
 /// Reads `json` as a `T`, and goes on behind what does not fit: elements of lists, entries of maps and unknown fields are left out.
@@ -49,11 +75,11 @@ pub fn all_from_json<T: DeserializeOwned>(json: &[u8]) -> Result<T, Vec<Problem>
 }
 
 fn tree(json: &[u8]) -> Result<Tree, Problem> {
-    serde_json::from_slice(json).map_err(|error| Problem {
-        path: FieldPath::root(),
-        message: format!("not JSON: {error}"),
-        suggestion: None,
-    })
+    serde_json::from_slice(json).map_err(not_json)
+}
+
+fn not_json(error: serde_json::Error) -> Problem {
+    Problem { path: FieldPath::root(), message: format!("not JSON: {error}"), suggestion: None }
 }
 
 fn problem(misfit: Misfit) -> Problem {

@@ -104,19 +104,21 @@ pub struct OrderedMap<K, V> {
     places: Places,
 }
 
-/// Where keys stand by their hash, in maps that are not small. One for maps of all types.
+/// Where keys stand by their hash, in maps that are not small. One for maps of all types. In a box: most maps are empty, and a document may have
+/// a hundred thousand of them.
 #[derive(Clone, Default)]
-struct Places(HashMap<u64, Vec<usize>>);
+#[allow(clippy::box_collection, reason = "eight bytes where there is none, in place of 32")]
+struct Places(Option<Box<HashMap<u64, Vec<usize>>>>);
 
 impl Places {
     #[inline(never)]
     fn add(&mut self, hash: u64, position: usize) {
-        self.0.entry(hash).or_default().push(position);
+        self.0.get_or_insert_default().entry(hash).or_default().push(position);
     }
 
     #[inline(never)]
     fn of(&self, hash: u64) -> &[usize] {
-        self.0.get(&hash).map(Vec::as_slice).unwrap_or_default()
+        self.0.as_ref().and_then(|places| places.get(&hash)).map(Vec::as_slice).unwrap_or_default()
     }
 }
 
@@ -155,6 +157,11 @@ impl<K: PartialEq, V> OrderedMap<K, V> {
         self.entries.iter().map(|(key, value)| (key, value))
     }
 
+    /// Goes over the values, to change them.
+    pub fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.entries.iter_mut().map(|(_, value)| value)
+    }
+
     /// The keys in the order of the file.
     pub fn keys(&self) -> impl Iterator<Item = &K> {
         self.entries.iter().map(|(key, _)| key)
@@ -184,7 +191,7 @@ impl<K: PartialEq, V> OrderedMap<K, V> {
     {
         let is =
             |position: &usize| self.entries.get(*position).is_some_and(|(known, _)| known.borrow() == key);
-        if self.places.0.is_empty() {
+        if self.places.0.is_none() {
             return (0..self.entries.len()).find(is);
         }
         self.places.of(hash(key)).iter().copied().find(is)

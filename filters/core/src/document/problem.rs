@@ -6,6 +6,7 @@ use std::fmt;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct FieldPath {
     segments: Vec<Segment>,
+    untold: bool,
 }
 
 /// One step of a [`FieldPath`].
@@ -23,12 +24,20 @@ impl FieldPath {
         Self::default()
     }
 
+    /// A path of which nothing will be told, and so are all within it: for a document in which nothing is wrong. It takes no memory.
+    pub fn untold() -> Self {
+        Self { segments: Vec::new(), untold: true }
+    }
+
     // Called for every field of every type while the document is compiled, and never while requests are served: once in the module, not
     // once for each caller. So are the others that are never inlined.
 
     /// The field `name` of this object.
     #[inline(never)]
     pub fn field(&self, name: &str) -> Self {
+        if self.untold {
+            return Self::untold();
+        }
         self.then(Segment::Field(name.to_owned()))
     }
 
@@ -44,15 +53,18 @@ impl FieldPath {
     }
 
     fn then(&self, segment: Segment) -> Self {
+        if self.untold {
+            return Self::untold();
+        }
         let mut segments = self.segments.clone();
         segments.push(segment);
-        Self { segments }
+        Self { segments, untold: false }
     }
 }
 
 impl FromIterator<Segment> for FieldPath {
     fn from_iter<I: IntoIterator<Item = Segment>>(segments: I) -> Self {
-        Self { segments: segments.into_iter().collect() }
+        Self { segments: segments.into_iter().collect(), untold: false }
     }
 }
 

@@ -98,6 +98,9 @@ impl<'r> Conditions<'r> {
 
 /// Reports the rules of a list at `path` that are never asked, because an earlier one decides every request that they are about.
 pub fn check_reachable(rules: &[OrderedRule<'_>], path: &FieldPath, compiler: &mut Compiler) {
+    if compiler.proven {
+        return;
+    }
     let work = Work::for_rules(rules.len());
     check_reachable_with(rules, path, compiler, &work);
 }
@@ -132,6 +135,9 @@ fn check_reachable_with(rules: &[OrderedRule<'_>], path: &FieldPath, compiler: &
 /// Looks at the enforced rules of a list at `path` in which `deny` comes before `allow`: those that can never decide anything are errors,
 /// those that others make superfluous are warnings.
 pub fn check_effects(rules: &[EffectRule<'_>], path: &FieldPath, compiler: &mut Compiler) {
+    if compiler.proven {
+        return;
+    }
     let work = Work::for_rules(rules.len());
     check_effects_with(rules, path, compiler, &work);
 }

@@ -238,15 +238,18 @@ fn check_segment(segment: &str) -> Result<(), &'static str> {
 /// The key of `when` that is asked last.
 const SCOPES: &str = "scopes";
 
-/// A compiled [`When`].
+/// A compiled [`When`]; in a box, since most rules have none.
 #[derive(Clone, Debug, Default)]
-pub struct CompiledWhen {
+pub struct CompiledWhen(Option<Box<Compiled>>);
+
+#[derive(Clone, Debug)]
+struct Compiled {
     when: When,
     /// For each permission asked for: the roles that give it.
     permissions: Vec<BTreeSet<String>>,
     /// Of those asked for, the principals that there can be.
     principals: Vec<PrincipalRef>,
-    not: Option<Box<CompiledWhen>>,
+    not: CompiledWhen,
 }
 
 impl When {
@@ -301,7 +304,9 @@ impl When {
                 compiler.problems.unknown_name(&path, "a provider", name.as_str(), known);
             }
         }
-        when.report_empty(path, compiler);
+        if !compiler.proven {
+            when.report_empty(path, compiler);
+        }
         let mut permissions = Vec::new();
         for (position, permission) in when.permissions.iter().flat_map(|list| list.values.iter()).enumerate()
         {
@@ -323,7 +328,7 @@ impl When {
                 .problems
                 .report(path, "asks for an identity and for none (`authenticated: false`): this never holds");
         }
-        let not = when.not.as_ref().map(|not| {
+        let not = when.not.as_ref().map_or_else(CompiledWhen::default, |not| {
             let path = path.field("not");
             if **not == When::default() {
                 compiler.problems.report(&path, "an empty `not` excludes everybody: this never holds");
@@ -331,13 +336,13 @@ impl When {
             if not.peers.is_some() {
                 compiler.warn_of_several_peer_identities(&path.field("peers"));
             }
-            Box::new(Self::compile_within(Some(not), providers, &path, compiler))
+            Self::compile_within(Some(not), providers, &path, compiler)
         });
-        if when.excludes_all() {
+        if !compiler.proven && when.excludes_all() {
             let message = "`not` excludes everybody that the other keys are about: this never holds";
             compiler.problems.report(path, message);
         }
-        CompiledWhen { when: when.clone(), permissions, principals, not }
+        CompiledWhen(Some(Box::new(Compiled { when: when.clone(), permissions, principals, not })))
     }
 
     /// Whether it needs to know who is calling by authentication (not only by mutual TLS).
@@ -368,11 +373,17 @@ impl CompiledWhen {
     /// The scopes that are asked for, where the caller is as asked but for them.
     pub fn missing_scopes(&self, exchange: &Exchange<'_>) -> Option<&AnyOrAll> {
         (exchange.identity().is_some() && self.unmet(exchange) == Some(SCOPES))
-            .then_some(self.when.scopes.as_ref()?)
+            .then_some(self.0.as_ref()?.when.scopes.as_ref()?)
     }
 
     /// The first key of `when` that the caller does not meet: `scopes` only where all others are met.
     pub fn unmet(&self, exchange: &Exchange<'_>) -> Option<&'static str> {
+        self.0.as_ref()?.unmet(exchange)
+    }
+}
+
+impl Compiled {
+    fn unmet(&self, exchange: &Exchange<'_>) -> Option<&'static str> {
         let when = &self.when;
         let identity = exchange.identity().map(AsRef::as_ref);
         // Whoever is nobody is none of those that a key asks for.
@@ -428,7 +439,7 @@ impl CompiledWhen {
             Some("attributes")
         } else if !when.peers.as_ref().is_none_or(is_peer) {
             Some("peers")
-        } else if self.not.as_ref().is_some_and(|not| not.holds(exchange)) {
+        } else if self.not.0.is_some() && self.not.holds(exchange) {
             Some("not")
         } else if lacks(when.scopes.is_some(), &|identity| meets(&when.scopes, &identity.scopes)) {
             Some(SCOPES)

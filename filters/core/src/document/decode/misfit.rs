@@ -1,5 +1,6 @@
 //! What of a document does not fit its types, in words of documents, and what becomes of it.
 
+use super::tree::Tree;
 use crate::document::problem::{Segment, nearest, quoted_list};
 use serde::de::{Error, Expected, Unexpected};
 use std::cell::RefCell;
@@ -27,6 +28,11 @@ pub(super) trait Recovery: Copy {
 
     /// What has been kept after the first `kept` stands within `segment`.
     fn enclose(self, kept: usize, segment: &Segment);
+
+    /// Takes a long list, to be read later; gives its number then.
+    fn set_aside(self, _list: &mut Vec<Tree>) -> Option<u128> {
+        None
+    }
 }
 
 /// Reading ends with the first thing that does not fit.

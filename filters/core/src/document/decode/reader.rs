@@ -4,7 +4,7 @@
 use super::misfit::{Misfit, Recovery};
 use super::tree::Tree;
 use super::variant::Variant;
-use super::{LIST_OR_ONE, SHORT_OR_OBJECT};
+use super::{ENTRIES, ENTRIES_OR_ONE, LIST_OR_ONE, SHORT_OR_OBJECT};
 use crate::document::problem::Segment;
 use serde::de::{
     Deserialize, DeserializeSeed, Deserializer, Error, Expected, IntoDeserializer, MapAccess, SeqAccess,
@@ -118,6 +118,15 @@ impl<'de, R: Recovery> Deserializer<'de> for Reader<'_, R> {
                 Tree::List(_) => self.deserialize_seq(visitor),
                 Tree::Null | Tree::Float(_) => Err(self.tree.is_not(&visitor)),
                 _ => visitor.visit_some(self),
+            },
+            ENTRIES | ENTRIES_OR_ONE => match self.tree {
+                Tree::List(list) => match self.recovery.set_aside(list) {
+                    Some(number) => visitor.visit_u128(number),
+                    None => self.deserialize_seq(visitor),
+                },
+                Tree::Null | Tree::Float(_) => Err(self.tree.is_not(&visitor)),
+                _ if name == ENTRIES_OR_ONE => visitor.visit_some(self),
+                other => Err(other.is_not(&visitor)),
             },
             SHORT_OR_OBJECT => match self.tree {
                 Tree::Fields(_) => visitor.visit_some(self),

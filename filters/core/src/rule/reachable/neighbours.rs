@@ -18,6 +18,9 @@ pub fn check_neighbours(
     path: &FieldPath,
     compiler: &mut Compiler,
 ) {
+    if compiler.proven {
+        return;
+    }
     let selectors = &compiler.selectors;
     let paths = |rule: &EffectRule<'_>| selectors.own_paths(rule.selector);
     let (mut denied, mut opened) = (InclusionTree::default(), InclusionTree::default());

@@ -9,12 +9,15 @@ use crate::caller::network::{Cidr, NetworkSet};
 use crate::decision::exchange::Exchange;
 use crate::document::list::{OneOrMany, OrderedMap};
 use crate::document::name::Name;
+use crate::document::pace::Pace;
 use crate::document::problem::{FieldPath, Problems};
 use crate::http::cookie;
 use crate::http::header::HeaderName;
 use crate::http::host::HostPattern;
 use crate::http::request::RequestView;
 use std::collections::HashMap;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
 /// A compiled `match` of one document.
@@ -87,6 +90,19 @@ impl SelectorIndex {
         fitting.keep_only(of_path);
     }
 
+    /// Clears it away in slices.
+    pub async fn clear_away(self, pace: &Pace) {
+        for selector in self.selectors {
+            drop(selector);
+            pace.step().await;
+        }
+        for host in self.exact_hosts.into_iter().chain(self.below_hosts) {
+            drop(host);
+            pace.step().await;
+        }
+        self.paths.clear_away(pace).await;
+    }
+
     /// Whether any selector asks for the client's address.
     pub fn asks_client_address(&self) -> bool {
         self.asks_client_address
@@ -129,13 +145,21 @@ impl SelectorIndex {
     }
 }
 
+fn hash(wanted: &Match) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    wanted.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// Compiles the `match`es of a document into a [`SelectorIndex`]; equal ones share a selector.
 #[derive(Debug)]
 pub struct SelectorBuilder {
     index: SelectorIndex,
-    known: HashMap<Rc<Match>, SelectorId>,
+    /// Where the selector of each `match` stands, by its hash or, where another has the same, the next that is free. (By the `match` itself,
+    /// a map that grows would hash all of them again.)
+    known: HashMap<u64, SelectorId>,
     /// What each selector was compiled from.
-    sources: Vec<Rc<Match>>,
+    sources: Vec<Match>,
     /// Sets of networks that several selectors may share.
     networks: HashMap<ClientMatch, Rc<NetworkSet>>,
     definitions: OrderedMap<Name, Match>,
@@ -155,7 +179,7 @@ impl SelectorBuilder {
         Self {
             index,
             known: HashMap::new(),
-            sources: vec![Rc::new(Match::default())],
+            sources: vec![Match::default()],
             networks: HashMap::new(),
             definitions,
             ip_lists,
@@ -185,8 +209,12 @@ impl SelectorBuilder {
             return SelectorId::EVERY;
         };
         // A match with captures is not shared by name only: captures belong to the patterns, which are equal too.
-        if let Some(id) = self.known.get(wanted) {
-            return *id;
+        let mut hash = hash(wanted);
+        while let Some(id) = self.known.get(&hash) {
+            if self.source(*id) == Some(wanted) {
+                return *id;
+            }
+            hash = hash.wrapping_add(1);
         }
         let selector = Selector {
             patterns: wanted.paths.iter().flatten().cloned().collect(),
@@ -215,9 +243,12 @@ impl SelectorBuilder {
         self.index.asks_client_address |= selector.client.is_some();
         self.index.selectors.push(selector);
         self.enter(wanted, id.0);
-        let source = Rc::new(wanted.clone());
-        self.sources.push(Rc::clone(&source));
-        self.known.insert(source, id);
+        self.sources.push(wanted.clone());
+        // A match within this one may have taken the place meanwhile.
+        while self.known.contains_key(&hash) {
+            hash = hash.wrapping_add(1);
+        }
+        self.known.insert(hash, id);
         self.check_possible(id, path, problems);
         id
     }
@@ -239,7 +270,7 @@ impl SelectorBuilder {
 
     /// The `match` that a selector was compiled from.
     pub(super) fn source(&self, id: SelectorId) -> Option<&Match> {
-        self.sources.get(id.0 as usize).map(AsRef::as_ref)
+        self.sources.get(id.0 as usize)
     }
 
     /// Compiles a named match of `definitions`; `None`, and a problem, if there is none of that name.
@@ -269,6 +300,15 @@ impl SelectorBuilder {
 
     /// The finished index.
     pub fn finish(self) -> SelectorIndex {
+        self.index
+    }
+
+    /// The same, and what it was made from is cleared away in slices.
+    pub async fn finish_in_slices(self, pace: &Pace) -> SelectorIndex {
+        for source in self.sources {
+            drop(source);
+            pace.step().await;
+        }
         self.index
     }
 

@@ -1,4 +1,5 @@
 use super::path_pattern::{PathPattern, PatternSegment};
+use crate::document::pace::Pace;
 use std::collections::HashMap;
 
 /// All path patterns of a document as one tree: a path is walked once, whatever the number of rules.
@@ -18,6 +19,17 @@ struct Node {
 }
 
 impl PathTree {
+    /// Clears it away in slices.
+    pub(super) async fn clear_away(self, pace: &Pace) {
+        for node in self.nodes {
+            for literal in node.literals {
+                drop(literal);
+                pace.step().await;
+            }
+            pace.step().await;
+        }
+    }
+
     pub(super) fn insert(&mut self, pattern: &PathPattern, selector: u32) {
         let mut position = 0;
         if self.nodes.is_empty() {

@@ -28,7 +28,7 @@ impl When {
         path: &FieldPath,
         compiler: &mut Compiler,
     ) {
-        let Some(when) = when else { return };
+        let Some(when) = when.filter(|_| !compiler.proven) else { return };
         let mut problems = Problems::default();
         let Some(offers) = compiler.offers_for(selector) else { return };
         when.check_against(&offers, path, compiler, &mut problems);
