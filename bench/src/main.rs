@@ -20,6 +20,7 @@ mod service;
 mod startup;
 mod statistics;
 mod traffic;
+mod update;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -71,7 +72,8 @@ fn list() {
     for row in ROWS {
         println!("{:22}  {}", row.name, row.about);
     }
-    for (name, about) in STARTUP_ROWS.into_iter().chain([FLOOD_ROW]) {
+    let updates = update::ROWS.map(|(name, about, _)| (name, about));
+    for (name, about) in STARTUP_ROWS.into_iter().chain(updates).chain([FLOOD_ROW]) {
         println!("{name:22}  {about}");
     }
 }
@@ -111,6 +113,14 @@ fn run(arguments: &Arguments) -> Result<bool> {
                 "module_bytes_headers" => startup::module_bytes(name, Edition::Headers, dist),
                 _ => startup::module_bytes(name, Edition::Full, dist),
             };
+            keep(name, measured.map(|line| vec![line]), &mut progress);
+        }
+    }
+
+    if let Some(dist) = &dist {
+        for (name, _, document) in update::ROWS.into_iter().filter(|(name, ..)| arguments.wants(name)) {
+            let updates = arguments.starts();
+            let measured = update::measure(name, document, dist, modules.beside, updates, &mut progress);
             keep(name, measured.map(|line| vec![line]), &mut progress);
         }
     }

@@ -6,12 +6,17 @@
 
 use crate::plugin::Plugin;
 use crate::stream::{Flow, Stream};
+use crate::succession;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
 use std::rc::Rc;
 
 proxy_wasm::main! {{
-    proxy_wasm::set_root_context(|context| Box::new(Root(Rc::new(Plugin::new(context)))));
+    proxy_wasm::set_root_context(|context| {
+        let plugin = Rc::new(Plugin::new(context));
+        succession::enter(&plugin);
+        Box::new(Root(plugin))
+    });
 }}
 
 struct Root(Rc<Plugin>);

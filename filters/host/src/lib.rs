@@ -8,6 +8,7 @@
 //! | [`calls`] | the host's functions, each returning a `Result`; off the proxy a stand-in, so that all of this is tested natively |
 //! | `contexts` | proxy-wasm's callbacks, handed on to plugins and streams; only in a module |
 //! | [`plugin`], [`stream`] | what a configuration, and what a request, does at each callback |
+//! | [`loading`], [`proven`], [`succession`] | an update is compiled in slices while the policy that it replaces serves |
 //! | [`carry_out`], [`apply`] | decisions become host calls: counted, headers changed, answers sent |
 //! | [`waits`], [`callouts`] | requests that wait, and the calls of clusters that some wait for |
 //! | [`resources`] | what is fetched for policies and shared with the other workers |
@@ -31,11 +32,14 @@ pub mod environment;
 pub mod exported;
 pub mod faults;
 pub mod gauges;
+pub mod loading;
 pub mod logger;
 pub mod plugin;
+pub mod proven;
 pub mod random;
 pub mod resources;
 pub mod stream;
+pub mod succession;
 pub mod timer;
 pub mod waits;
 

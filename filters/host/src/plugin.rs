@@ -6,15 +6,20 @@ use crate::carry_out::{self, Carried};
 use crate::counters::{Counters, FLUSH_AFTER, decision_counter};
 use crate::environment::HostEnvironment;
 use crate::faults::Faults;
+use crate::loading::{Loading, SHORT};
 use crate::logger;
+use crate::proven::Proof;
 use crate::resources::Resources;
 use crate::stream::Kept;
+use crate::succession::Succession;
 use crate::timer::Timer;
 use crate::waits::{Awaits, MOST_RELEASED, Waiting, Waits};
 use siphasher::sip::SipHasher13;
 use sluice_core::decision::environment::Environment;
 use sluice_core::decision::reason::ReasonId;
 use sluice_core::decision::wait::{Answer, Call, CallFailure, HttpAnswer, Wait};
+use sluice_core::document::pace::{self, Pace};
+use sluice_core::document::problem::Problems;
 use sluice_core::http::header_map::HeaderMap;
 use sluice_pipeline::{FollowUps, Followed, Pipeline, Scratch, Seeds, Step, Suspended};
 use std::cell::{Cell, RefCell};
@@ -45,6 +50,10 @@ pub struct Plugin {
     pub(crate) waits: RefCell<Waits>,
     pub(crate) resources: RefCell<Resources>,
     callouts: RefCell<Callouts>,
+    pub(crate) loading: Loading,
+    pub(crate) succession: Succession,
+    /// Whether the policy is another's to end.
+    borrowed: Cell<bool>,
     timer: Timer,
     /// When the policy is to begin; `None` once it has.
     begins: Cell<Option<u64>>,
@@ -72,6 +81,7 @@ impl Plugin {
     /// The configuration has arrived. Says whether it is accepted; what is wrong with it goes into the log, for Envoy tells nobody more
     /// than that it was refused.
     pub fn on_configure(&self) -> bool {
+        let began = calls::monotonic_nanoseconds().ok();
         logger::follow_level();
         let configuration = match calls::plugin_configuration() {
             Ok(configuration) => configuration,
@@ -81,7 +91,17 @@ impl Plugin {
             }
         };
         let seeds = Seeds { local: self.environment.random(), shared: self.shared_seed(&configuration) };
-        let pipeline = match Pipeline::from_json(&configuration, seeds) {
+        let proof = Proof::of(&configuration);
+        self.succession.learn_name();
+        if configuration.len() > SHORT
+            && self.pipeline().is_none()
+            && proof.is_known()
+            && let Some(former) = self.succession.former()
+        {
+            self.load(&former, configuration, seeds, began);
+            return true;
+        }
+        let pipeline = match compile(&configuration, seeds, proof) {
             Ok(pipeline) => pipeline,
             Err(problems) => {
                 for problem in problems.iter() {
@@ -110,19 +130,51 @@ impl Plugin {
         for warning in pipeline.warnings() {
             log::warn!("configuration: {warning}");
         }
+        proof.write();
+        log::debug!("configuration compiled at once");
+        self.install(pipeline);
+        true
+    }
+
+    /// Serves by `pipeline` from now on.
+    pub(crate) fn install(&self, pipeline: Pipeline) {
         self.flush();
         self.counters.replace(Counters::new(pipeline.reasons()));
         let begins = pipeline.is_told_of_its_life();
         self.adopt_resources(&pipeline);
         let former = self.pipeline.replace(Some(Rc::new(pipeline)));
+        let owned = !self.borrowed.replace(false);
+        self.succession.stand_alone();
+        if let Some(former) = former {
+            self.let_go(former, owned);
+        }
+        self.begins.set(None);
         if begins {
             self.begin_soon();
         }
-        if let Some(former) = former {
-            self.environment.begin_phase();
-            former.end(&self.environment);
+    }
+
+    /// Serves by the policy of `former` until there is one of its own. `former` still has to end it.
+    pub(crate) fn adopt(&self, former: &Self) {
+        let Some(pipeline) = former.pipeline() else { return };
+        self.counters.replace(Counters::new(pipeline.reasons()));
+        self.adopt_resources(&pipeline);
+        self.pipeline.replace(Some(pipeline));
+        self.borrowed.set(true);
+        self.succession.adopt(&former.succession);
+    }
+
+    /// The plugin whose policy this one serves by goes: it is this one's to end.
+    pub(crate) fn inherit(&self, has_begun: bool) {
+        self.borrowed.set(false);
+        if !has_begun {
+            self.begin_soon();
         }
-        true
+    }
+
+    /// Whether the policy has begun, or has no need to.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begins.get().is_none()
     }
 
     fn begin_soon(&self) {
@@ -155,9 +207,21 @@ impl Plugin {
         self.pipeline.borrow().clone()
     }
 
+    /// The policy by which a request is served that has just come. The document's own, where it must not be another's.
+    pub fn pipeline_for_request(&self) -> Option<Rc<Pipeline>> {
+        if !self.is_idle() && !self.succession.admits() {
+            self.load_all();
+            if self.succession.is_adopted() {
+                return None;
+            }
+        }
+        self.pipeline()
+    }
+
     /// Whether requests need not be looked at.
     pub fn is_idle(&self) -> bool {
-        self.pipeline.borrow().as_ref().is_some_and(|pipeline| pipeline.is_empty())
+        !self.succession.is_adopted()
+            && self.pipeline.borrow().as_ref().is_some_and(|pipeline| pipeline.is_empty())
     }
 
     /// Memory for a request, to be [given back](Self::give_back).
@@ -430,6 +494,9 @@ impl Plugin {
         }
         let given_up = self.callouts.borrow_mut().give_up(now);
         self.timer.fired();
+        if self.loading.due().is_some_and(|due| due <= now) {
+            self.load_slice();
+        }
         for Ended { asker, answer, counters } in given_up {
             for (name, by) in counters {
                 self.count_named_by(name, by);
@@ -454,6 +521,7 @@ impl Plugin {
             self.resources.borrow().next(),
             self.counters.borrow().due(),
             self.begins.get(),
+            self.loading.due(),
         ];
         self.faults.note("setting the timer", self.timer.rearm(now, next.into_iter().flatten().min()));
     }
@@ -461,9 +529,9 @@ impl Plugin {
     /// The root context goes: Envoy has drained its streams.
     pub fn retire(&self) {
         self.flush();
-        if let Some(pipeline) = self.pipeline() {
-            self.environment.begin_phase();
-            pipeline.end(&self.environment);
+        self.stop_loading();
+        if let Some(pipeline) = self.pipeline.take() {
+            self.let_go(pipeline, !self.borrowed.get());
         }
         self.leave_resources();
         self.timer.stop();
@@ -503,6 +571,17 @@ impl Plugin {
             // No shared data, so nothing to agree on with other workers but the document.
             SipHasher13::new().hash(configuration)
         })
+    }
+}
+
+/// Compiles a document at once; what looks for problems is left out where it has been done before.
+fn compile(configuration: &[u8], seeds: Seeds, proof: Proof) -> Result<Pipeline, Problems> {
+    let proven = proof
+        .is_known()
+        .then(|| pace::at_once(Pipeline::from_proven_json(configuration.to_vec(), seeds, Pace::unbroken())));
+    match proven {
+        Some(Ok(pipeline)) => Ok(pipeline),
+        _ => Pipeline::from_json(configuration, seeds),
     }
 }
 

@@ -52,7 +52,7 @@ impl Stream {
 
     /// The request's headers have arrived.
     pub fn on_request_headers(&mut self) -> Flow {
-        let Some(pipeline) = self.plugin.pipeline() else {
+        let Some(pipeline) = self.plugin.pipeline_for_request() else {
             return self.refuse("not_configured", 503, HostError::NotFound);
         };
         if pipeline.is_empty() {

@@ -3,6 +3,7 @@
 mod calls;
 mod configuration;
 mod follow_ups;
+mod loading;
 mod requests;
 mod resources;
 mod waits;

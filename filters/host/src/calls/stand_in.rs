@@ -35,6 +35,8 @@ pub struct StandIn {
     pub gauges: HashMap<String, u64>,
     /// Both clocks, in nanoseconds.
     pub now: u64,
+    /// How much time passes with each look at the monotonic clock.
+    pub step: u64,
     /// The timer's period in milliseconds, where it runs.
     pub tick_period: Option<u32>,
     /// How often the period was set.
@@ -135,7 +137,10 @@ pub fn unix_nanoseconds() -> HostResult<u64> {
 /// # Errors
 /// As the test says.
 pub fn monotonic_nanoseconds() -> HostResult<u64> {
-    call("monotonic_nanoseconds", |host| Ok(host.now))
+    call("monotonic_nanoseconds", |host| {
+        host.now = host.now.saturating_add(host.step);
+        Ok(host.now)
+    })
 }
 
 /// Fills `bytes` with 7, at the next call with 8, and so on: no two plugins draw the same.
