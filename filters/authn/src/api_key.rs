@@ -61,6 +61,11 @@ impl ApiKeyProvider {
         Ok(&key.accepted)
     }
 
+    /// Clears a key away; whether there was one.
+    pub(crate) fn drop_key(&mut self) -> bool {
+        self.keys.pop().is_some()
+    }
+
     fn find(&self, credential: &[u8]) -> Option<&ApiKey> {
         // Whatever the document lists: nothing proves nothing.
         if credential.is_empty() || credential.len() > LONGEST {

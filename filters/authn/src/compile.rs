@@ -47,7 +47,7 @@ impl PolicySection for AuthnSection {
     }
 
     fn declare(&self, path: &FieldPath, compiler: &mut Compiler) {
-        compiler.offers = Some(self.offers());
+        compiler.offers = Some(if compiler.proven { self.offers_of_principals() } else { self.offers() });
         for name in self.identity_headers() {
             compiler.selectors.note_written(name, "`authn`");
         }

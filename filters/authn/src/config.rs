@@ -265,7 +265,12 @@ pub struct CacheConfig {
 impl AuthnSection {
     /// What the providers can say of a caller, for references to them in all sections.
     pub fn offers(&self) -> Vec<Offer> {
-        self.providers.iter().map(ProviderConfig::offer).collect()
+        self.providers.iter().map(|provider| provider.offer(true)).collect()
+    }
+
+    /// The same as far as rules are compiled by it: which principals there are. The rest is only looked through for problems.
+    pub(crate) fn offers_of_principals(&self) -> Vec<Offer> {
+        self.providers.iter().map(|provider| provider.offer(false)).collect()
     }
 
     /// The fields, below `path`, that ask for signatures which no host verifies, and what they ask for: they need a module that verifies
@@ -320,10 +325,10 @@ impl JwtConfig {
 // === impl ProviderConfig ===
 
 impl ProviderConfig {
-    fn offer(&self) -> Offer {
+    fn offer(&self, whole: bool) -> Offer {
         let provider = self.name.clone();
         if let Some(keys) = &self.api_key {
-            return keys.offer(provider);
+            return keys.offer(provider, whole);
         }
         if let Some(forwarded) = &self.forwarded {
             return forwarded.offer(provider);
@@ -337,11 +342,15 @@ impl ProviderConfig {
 }
 
 impl ApiKeyConfig {
-    fn offer(&self, provider: Name) -> Offer {
+    fn offer(&self, provider: Name, whole: bool) -> Offer {
+        let principals = self.keys.iter().map(|key| key.id.to_string()).collect();
+        if !whole {
+            return Offer { principals, ..Offer::of_an_issuer(provider) };
+        }
         let keys = || self.keys.iter();
         Offer {
             provider,
-            principals: keys().map(|key| key.id.to_string()).collect(),
+            principals,
             origins: false,
             consumers: keys().filter_map(|key| key.consumer.clone()).collect(),
             roles: keys().flat_map(|key| key.roles.iter().cloned()).collect(),

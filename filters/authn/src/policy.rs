@@ -77,6 +77,10 @@ pub struct Reasons {
 // === impl Stage for Authn ===
 
 impl Stage for Authn {
+    fn drop_part(&mut self) -> bool {
+        self.providers.iter_mut().any(|provider| provider.kind.drop_part())
+    }
+
     fn proves_identity(&self) -> bool {
         true
     }

@@ -69,6 +69,11 @@ pub trait Kind: fmt::Debug {
         None
     }
 
+    /// Clears a part of it away, where it has many; whether there was one.
+    fn drop_part(&mut self) -> bool {
+        false
+    }
+
     /// Where it looks, for `sluice explain`.
     fn place(&self) -> String;
 

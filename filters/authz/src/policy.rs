@@ -69,6 +69,10 @@ impl Rule {
 // === impl AuthzPolicy ===
 
 impl Stage for AuthzPolicy {
+    fn drop_part(&mut self) -> bool {
+        self.allow.pop().or_else(|| self.deny.pop()).is_some()
+    }
+
     fn place(&self) -> Place {
         PLACE
     }

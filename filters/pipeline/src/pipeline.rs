@@ -301,8 +301,11 @@ impl Pipeline {
     /// Clears it away in slices: that of ten thousand rules takes milliseconds.
     pub async fn clear_away(self, pace: Pace) {
         let Self { stages, selectors, reasons, .. } = self;
-        drop(stages);
-        pace.step().await;
+        for mut stage in stages {
+            while stage.drop_part() {
+                pace.step().await;
+            }
+        }
         selectors.clear_away(&pace).await;
         reasons.clear_away(&pace).await;
     }

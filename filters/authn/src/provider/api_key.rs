@@ -33,6 +33,10 @@ impl Kind for ApiKeyProvider {
         })
     }
 
+    fn drop_part(&mut self) -> bool {
+        self.drop_key()
+    }
+
     fn place(&self) -> String {
         places(&self.sources)
     }

@@ -66,6 +66,11 @@ pub trait Stage {
         false
     }
 
+    /// Clears a part of it away, where it has many; whether there was one. It is asked nothing any more.
+    fn drop_part(&mut self) -> bool {
+        false
+    }
+
     /// A worker begins to use it. Not called for a configuration that is only tried.
     fn start(&self, _environment: &dyn Environment) {}
 
@@ -241,6 +246,9 @@ impl Compiler {
         path: &FieldPath,
         values: impl IntoIterator<Item = (FieldPath, &'v str)>,
     ) {
+        if self.proven {
+            return;
+        }
         if *attribute == Attribute::ApiVersion && self.offers.is_some() {
             self.check_versions(path, values);
             return;
