@@ -13,8 +13,11 @@ use crate::rows::Edition;
 use crate::statistics::Estimate;
 use crate::traffic::Get;
 
-/// The rows, what each is about, and its document.
-pub const ROWS: [(&str, &str, fn(usize) -> String); 4] = [
+/// A row's name, what it is about, and its document by generation.
+pub type Row = (&'static str, &'static str, fn(usize) -> String);
+
+/// The rows.
+pub const ROWS: [Row; 4] = [
     (
         "update_delay_rules",
         "the longest delay of a request while 10,000 rules about paths are replaced, in ms",
@@ -148,7 +151,7 @@ fn rules_about_callers(generation: usize) -> String {
 
 fn networks(generation: usize) -> String {
     let networks: Vec<String> = (0..100_000)
-        .map(|number| format!(r#""10.{}.{}.{}/31""#, number >> 15, number >> 7 & 255, number * 2 & 255))
+        .map(|number| format!(r#""10.{}.{}.{}/31""#, number >> 15, (number >> 7) & 255, (number * 2) & 255))
         .collect();
     let lists = format!(r#""definitions":{{"ipLists":{{"denied":{{"cidrs":[{}]}}}}}},"#, networks.join(","));
     let rule = r#"{"name":"denied","deny":true,"match":{"client":{"ipLists":["denied"]}}},"#;
