@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use sluice_integration::raw::{self, Connection};
 use sluice_integration::tokens::{self, Algorithm, Token};
-use sluice_integration::{
-    Answer, Client, Gateway, Protocol, Reply, Request, Upstream, module_named, wait_until,
-};
+use sluice_integration::{Answer, Gateway, Reply, Request, Result, Upstream, module_named, wait_until};
 use walrus::{ExportItem, FunctionBuilder, Module};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -65,8 +64,20 @@ impl Issuer {
     }
 }
 
-/// Two clients for each worker, by its number: each with a connection that this worker has accepted.
-fn on_each_worker(gateway: &Gateway, workers: usize) -> Vec<[Client; 2]> {
+/// A connection, which stays on the worker that has accepted it. (A client of a pool may open another one whenever it likes.)
+struct OnWorker(Connection);
+
+impl OnWorker {
+    fn send(&mut self, request: &Request) -> Result<Answer> {
+        let mut headers: Vec<(&[u8], &[u8])> = vec![(b"host", b"sluice.demo")];
+        headers.extend(request.headers.iter().map(|(name, value)| (name.as_bytes(), value.as_slice())));
+        self.0.write(&raw::request(&request.method, request.path.as_bytes(), &headers, &request.body))?;
+        self.0.read_answer()
+    }
+}
+
+/// Two connections of each worker, by its number.
+fn on_each_worker(gateway: &Gateway, workers: usize) -> Vec<[OnWorker; 2]> {
     let accepted = || -> Vec<u64> {
         let stats = gateway.envoy().stats().unwrap();
         let of = |worker: usize| {
@@ -78,23 +89,25 @@ fn on_each_worker(gateway: &Gateway, workers: usize) -> Vec<[Client; 2]> {
         };
         (0..workers).map(of).collect()
     };
-    let mut clients: Vec<Vec<Client>> = vec![Vec::new(); workers];
-    wait_until("two connections on each worker", LONG, || {
+    let mut found: Vec<Vec<OnWorker>> = (0..workers).map(|_| Vec::new()).collect();
+    wait_until("two connections of each worker", LONG, || {
         let before = accepted();
-        let client = gateway.new_client(Protocol::Http1).with_limit(LONG);
-        let served = client.send(&Request::get("/open")).is_ok_and(|answer| answer.status == 200);
+        let mut connection = OnWorker(Connection::open(gateway.port()).unwrap().with_limit(LONG));
+        let served = connection.send(&Request::get("/open")).is_ok_and(|answer| answer.status == 200);
         let after = accepted();
         let grown: Vec<usize> = (0..workers).filter(|worker| after[*worker] > before[*worker]).collect();
         if let [worker] = grown[..]
             && served
         {
-            clients[worker].push(client);
+            found[worker].push(connection);
         }
-        clients.iter().all(|clients| clients.len() >= 2)
+        found.iter().all(|connections| connections.len() >= 2)
     })
     .unwrap();
-    let two = |clients: Vec<Client>| [clients[0].clone(), clients[1].clone()];
-    clients.into_iter().map(two).collect()
+    found
+        .into_iter()
+        .map(|connections| connections.into_iter().take(2).collect::<Vec<_>>().try_into().ok().unwrap())
+        .collect()
 }
 
 fn signed_with(algorithm: Algorithm) -> Request {
@@ -115,15 +128,15 @@ fn when_the_vm_of_the_worker_that_fetches_traps_another_worker_fetches() {
             .start()
             .unwrap();
         let asked = || gateway.upstream_named("id").count();
-        let clients = on_each_worker(&gateway, workers);
-        for [client, _] in &clients {
+        let mut clients = on_each_worker(&gateway, workers);
+        for [client, _] in &mut clients {
             assert_eq!(client.send(&signed_with(Algorithm::Es256)).unwrap().status, 200);
         }
         assert_eq!(asked(), 1, "{workers} workers");
 
         // The issuer has another key, and hangs. Who asks for it, the worker 0, fetches; nothing else is due for an hour.
         issuer.says(Algorithm::Rs256, LONG);
-        let [asking, killing] = clients[0].clone();
+        let [mut asking, mut killing] = clients.remove(0);
         std::thread::spawn(move || {
             // Refused until it may be asked early. Then it waits, and ends with the VM.
             while asking.send(&signed_with(Algorithm::Rs256)).is_ok_and(|answer| answer.status == 401) {}
@@ -138,10 +151,10 @@ fn when_the_vm_of_the_worker_that_fetches_traps_another_worker_fetches() {
 
         // Another worker (where there is one alone, its next VM) has the key once it has fetched: when the lease is over.
         issuer.says(Algorithm::Rs256, Duration::ZERO);
-        let [other, _] = clients.last().unwrap();
+        let mut others = clients.pop().unwrap_or_else(|| on_each_worker(&gateway, workers).remove(0));
         let mut last = Answer::default();
         wait_until("the key", LONG, || {
-            last = other.send(&signed_with(Algorithm::Rs256)).unwrap_or_default();
+            last = others[0].send(&signed_with(Algorithm::Rs256)).unwrap_or_default();
             last.status == 200
         })
         .unwrap_or_else(|error| panic!("{workers} workers: {error}: {}", last.text()));
@@ -150,7 +163,7 @@ fn when_the_vm_of_the_worker_that_fetches_traps_another_worker_fetches() {
         assert!(took >= TIMEOUT, "{workers} workers: the lease was not waited for: {took:?}");
 
         // All have it now, the one that died too, in a new VM, and nobody has fetched again.
-        for [client, _] in on_each_worker(&gateway, workers) {
+        for [mut client, _] in on_each_worker(&gateway, workers) {
             assert_eq!(client.send(&signed_with(Algorithm::Rs256)).unwrap().status, 200);
         }
         assert_eq!(asked(), 3, "{workers} workers");
