@@ -1,28 +1,26 @@
 //! A compiled document, and what it does with a request.
 
-use crate::document::Document;
+mod compile;
+mod conclude;
+
 use crate::follow_ups::FollowUps;
 use crate::reply::Reply;
 use sluice_core::caller::client::AddressConfig;
-use sluice_core::decision::compile::{Compiler, Stage};
-use sluice_core::decision::environment::{Environment, UnixTime};
+use sluice_core::decision::compile::Stage;
+use sluice_core::decision::environment::Environment;
 use sluice_core::decision::exchange::{Exchange, Facts};
-use sluice_core::decision::follow_up::{Aftermath, FollowUp, Phase, Phases};
-use sluice_core::decision::place::Section;
-use sluice_core::decision::reason::{Outcome, ReasonId, ReasonTable};
+use sluice_core::decision::follow_up::{FollowUp, Phase, Phases};
+use sluice_core::decision::reason::{ReasonId, ReasonTable};
 use sluice_core::decision::stages::{self, Observer};
-use sluice_core::decision::verdict::{LocalReply, Mutations, Verdict};
+use sluice_core::decision::verdict::{Mutations, Verdict};
 use sluice_core::decision::wait::{Answer, Call, Wait};
-use sluice_core::document::decode;
-use sluice_core::document::pace::{self, Pace};
-use sluice_core::document::problem::{FieldPath, Problem, Problems};
-use sluice_core::document::variable::{self, Variables};
+use sluice_core::document::problem::{FieldPath, Problem};
 use sluice_core::http::header::HeaderName;
 use sluice_core::http::header_map::HeaderMap;
 use sluice_core::http::protected::{ProtectedNames, Spelling};
-use sluice_core::http::request::{self, RequestView, Unreadable};
+use sluice_core::http::request::{RequestView, Unreadable};
 use sluice_core::resource::{Awaited, Fetched};
-use sluice_core::rule::selector::{Candidates, SelectorBuilder, SelectorIndex};
+use sluice_core::rule::selector::{Candidates, SelectorIndex};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
@@ -33,14 +31,6 @@ pub struct Seeds {
     pub local: u64,
     /// The same for all workers of a proxy: for keys in their shared memory.
     pub shared: u64,
-}
-
-/// How and by whom a document is compiled.
-struct Circumstances {
-    variables: Variables,
-    now: Option<UnixTime>,
-    proven: bool,
-    pace: Pace,
 }
 
 /// A compiled document.
@@ -122,14 +112,6 @@ pub enum Action {
     Respond(Reply),
 }
 
-// === impl Circumstances ===
-
-impl Default for Circumstances {
-    fn default() -> Self {
-        Self { variables: variable::of_this_process, now: None, proven: false, pace: Pace::unbroken() }
-    }
-}
-
 // === impl Suspended ===
 
 impl Suspended {
@@ -162,154 +144,6 @@ impl Suspended {
 }
 
 impl Pipeline {
-    /// Reads and compiles a document.
-    ///
-    /// # Errors
-    /// All that is wrong with it, or the first thing that does not even fit its shape.
-    pub fn from_json(json: &[u8], seeds: Seeds) -> Result<Self, Problems> {
-        if json.trim_ascii().is_empty() {
-            return Err(Problems::from(Problem {
-                path: sluice_core::document::problem::FieldPath::root(),
-                message: "is empty; the smallest document is `{\"version\": 1}`".to_owned(),
-                suggestion: None,
-            }));
-        }
-        let document: Document = decode::from_json(json)?;
-        Self::from_document(&document, seeds)
-    }
-
-    /// Compiles a document.
-    ///
-    /// # Errors
-    /// All that is wrong with it.
-    pub fn from_document(document: &Document, seeds: Seeds) -> Result<Self, Problems> {
-        Self::from_document_with(document, seeds, variable::of_this_process)
-    }
-
-    /// Compiles a document whose environment variables somebody else knows.
-    ///
-    /// # Errors
-    /// As [`Pipeline::from_document`].
-    pub fn from_document_with(
-        document: &Document,
-        seeds: Seeds,
-        variables: Variables,
-    ) -> Result<Self, Problems> {
-        Self::from_document_at(document, seeds, variables, None)
-    }
-
-    /// Compiles a document for somebody who may still mend it: `now` is the time, by which keys have expired or not.
-    ///
-    /// # Errors
-    /// As [`Pipeline::from_document`].
-    pub fn from_document_at(
-        document: &Document,
-        seeds: Seeds,
-        variables: Variables,
-        now: Option<UnixTime>,
-    ) -> Result<Self, Problems> {
-        pace::at_once(Self::compile(
-            document,
-            seeds,
-            Circumstances { variables, now, ..Circumstances::default() },
-        ))
-    }
-
-    /// Reads and compiles in slices a document that was compiled before without a problem, by this very code. What only looks for
-    /// problems is left out.
-    ///
-    /// # Errors
-    /// Where it was another document, some of what is wrong with it.
-    pub async fn from_proven_json(json: Vec<u8>, seeds: Seeds, pace: Pace) -> Result<Self, Problems> {
-        let (mut document, aside) = decode::from_json_in_slices::<Document>(&json, &pace).await?;
-        drop(json);
-        for list in document.long_lists() {
-            while list.read_next(&aside)? {
-                pace.step().await;
-            }
-        }
-        let circumstances = Circumstances { proven: true, pace: pace.clone(), ..Circumstances::default() };
-        let pipeline = Self::compile(&document, seeds, circumstances).await?;
-        for list in document.long_lists() {
-            while list.drop_last() {
-                pace.step().await;
-            }
-        }
-        Ok(pipeline)
-    }
-
-    async fn compile(
-        document: &Document,
-        seeds: Seeds,
-        circumstances: Circumstances,
-    ) -> Result<Self, Problems> {
-        let Circumstances { variables, now, proven, pace } = circumstances;
-        let lists = document.definitions.ip_lists.iter();
-        let lists = lists.map(|(name, list)| (name.clone(), list.cidrs.iter().copied().collect())).collect();
-        let selectors = SelectorBuilder::new(document.definitions.matches.clone(), lists);
-        let mut compiler = Compiler::new(selectors, seeds.local, seeds.shared);
-        compiler.variables = variables;
-        compiler.now = now;
-        compiler.proven = proven;
-        compiler.pace = pace.clone();
-        compiler.refuses_several_peer_identities = document.client.peer_identity_header.is_some();
-        compiler.selectors.compile_definitions(&mut compiler.problems);
-        let unreadable = Unreadable::REASONS
-            .map(|text| (text, compiler.reason(Section::REQUEST, Outcome::Denied, text)))
-            .to_vec();
-        // What `when` of any section may refer to: nobody, unless `authn` says otherwise.
-        compiler.offers = Some(Vec::new());
-        let root = compiler.root();
-        document.client.address.check(&root.field("client").field("address"), &mut compiler.problems);
-        let stages = document.stages(&mut compiler).await;
-        #[cfg(feature = "telemetry")]
-        let telemetry = document.telemetry.as_ref().map(|section| {
-            section.compile_policy(
-                &sluice_core::document::problem::FieldPath::root().field("telemetry"),
-                &mut compiler,
-            )
-        });
-        if !compiler.problems.is_empty() {
-            return Err(compiler.problems);
-        }
-        let warnings = compiler.problems.take_warnings();
-        let needs = compiler.needs;
-        compiler.protected.extend(compiler.selectors.header_names().cloned());
-        compiler.protected.extend(document.client.address.peer_header.clone());
-        compiler.protected.extend(document.client.peer_identity_header.clone());
-        let selectors = compiler.selectors.finish_in_slices(&pace).await;
-        let asks_address =
-            selectors.asks_client_address() || stages.iter().any(|stage| stage.asks_client_address());
-        Ok(Self {
-            warnings,
-            resources: compiler.resources,
-            needs,
-            stages,
-            selectors,
-            asks_address,
-            peer_identity_header: document.client.peer_identity_header.clone(),
-            address: document.client.address.clone(),
-            reasons: compiler.reasons,
-            unreadable,
-            protected: compiler.protected,
-            written: compiler.written,
-            #[cfg(feature = "telemetry")]
-            telemetry,
-        })
-    }
-
-    /// Clears it away in slices: that of ten thousand rules takes milliseconds.
-    pub async fn clear_away(self, pace: Pace) {
-        let Self { stages, selectors, reasons, .. } = self;
-        for mut stage in stages {
-            while stage.drop_part() {
-                pace.step().await;
-            }
-        }
-        selectors.clear_away(&pace).await;
-        reasons.clear_away(&pace).await;
-    }
-
     /// What of the document is allowed and may yet not be meant.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
@@ -484,147 +318,5 @@ impl Pipeline {
             }
         }
         Ok(())
-    }
-
-    /// What becomes of a request that all stages were asked about, or one has answered.
-    fn conclude(
-        &self,
-        mut exchange: Exchange<'_>,
-        reply: Option<LocalReply>,
-        mut mutations: Mutations,
-    ) -> Decided {
-        let mut left = exchange.take_follow_ups();
-        left.extend(self.at_end(&exchange));
-        debug_assert!(
-            left.iter().all(|follow_up| self.phases().has_all(follow_up.phases())),
-            "a section says which phases it needs: Compiler::need"
-        );
-        let mut follow_ups = FollowUps::new(left, exchange.request().is_grpc());
-        if let Some(reply) = &reply {
-            exchange.record(reply.reason);
-        }
-        let mut counters = Vec::new();
-        let mut action = match &reply {
-            None => Action::Continue,
-            Some(reply) => {
-                let mut rendered = Reply::render(reply, &self.reasons, exchange.request().is_grpc());
-                let mut aftermath = Aftermath::new(exchange.environment());
-                follow_ups.answer(&mut rendered, mutations.response_headers(), &mut aftermath);
-                let (decisions, more) = aftermath.finish();
-                decisions.into_iter().for_each(|decision| exchange.record(decision));
-                counters = more;
-                Action::Respond(rendered)
-            }
-        };
-        if let Action::Respond(reply) = &mut action {
-            mutations = self.answered(mutations, reply);
-        }
-        let decisions = exchange.take_decisions();
-        let summary =
-            if self.publishes_decision() { self.summary(reply.as_ref(), &decisions) } else { String::new() };
-        follow_ups.set_headers(mutations.take_response_headers());
-        Decided { action, mutations, decisions, counters, summary, follow_ups, headers: None }
-    }
-
-    /// What concerns all sections at a request's end, by what is known of it.
-    fn at_end(&self, exchange: &Exchange<'_>) -> Option<Box<dyn FollowUp>> {
-        #[cfg(feature = "telemetry")]
-        return self.telemetry.as_ref().and_then(|telemetry| telemetry.follow_up(exchange));
-        #[cfg(not(feature = "telemetry"))]
-        {
-            let _ = exchange;
-            None
-        }
-    }
-
-    /// What can't be told of who calls and is asked for. Such a request gets to no rule: a `deny` by network or peer would let it pass.
-    pub(crate) fn unreadable_caller(&self, exchange: &Exchange<'_>) -> Option<Unreadable> {
-        if self.asks_address && exchange.resolve_client_address().is_err() {
-            return Some(Unreadable::ClientAddress);
-        }
-        let asks_peer = self.peer_identity_header.is_some();
-        (asks_peer && exchange.resolve_peer_identity().is_err()).then_some(Unreadable::PeerIdentity)
-    }
-
-    /// A request is answered: of its changes those remain that the access log shall show, and the answer names its trace.
-    fn answered(&self, mutations: Mutations, reply: &mut Reply) -> Mutations {
-        #[cfg(feature = "telemetry")]
-        if self.telemetry.is_some() {
-            let mutations = mutations.only_request_headers(sluice_telemetry::is_trace_context);
-            reply.headers.extend(sluice_telemetry::trace_of_answer(&mutations));
-            return mutations;
-        }
-        let _ = reply;
-        mutations.only_request_headers(|_| false)
-    }
-
-    pub(crate) fn refuse(
-        &self,
-        unreadable: Unreadable,
-        headers: &HeaderMap,
-        environment: &dyn Environment,
-    ) -> Decided {
-        let reason = self.unreadable.iter().find(|(text, _)| *text == unreadable.reason()).map(|(_, id)| *id);
-        // Every reason of `Unreadable` is registered when the document is compiled.
-        #[cfg_attr(not(feature = "telemetry"), allow(unused_mut, reason = "nobody adds any"))]
-        let (mut decisions, mut mutations): (Vec<ReasonId>, _) =
-            (reason.into_iter().collect(), Mutations::default());
-        // No stage was asked, but that of the trace context needs no more than headers.
-        #[cfg(feature = "telemetry")]
-        if let Some(telemetry) = &self.telemetry {
-            telemetry.trace_unreadable(headers, environment, &mut mutations, &mut decisions);
-        }
-        let _ = (headers, environment);
-        let reply = Reply {
-            status: unreadable.status(),
-            details: format!("request.{}", unreadable.reason()),
-            headers: Vec::new(),
-            body: Vec::new(),
-            grpc_status: None,
-        };
-        let mut reply = match reason {
-            Some(reason) => {
-                let reply = LocalReply::new(unreadable.status(), reason, unreadable.to_string());
-                Reply::render(&reply, &self.reasons, request::is_grpc(headers))
-            }
-            None => reply,
-        };
-        let summary =
-            if self.publishes_decision() { format!("denied:{}", reply.details) } else { String::new() };
-        let mutations = self.answered(mutations, &mut reply);
-        Decided {
-            action: Action::Respond(reply),
-            mutations,
-            decisions,
-            counters: Vec::new(),
-            summary,
-            follow_ups: FollowUps::default(),
-            headers: None,
-        }
-    }
-
-    /// `denied:<reason>` for an answer, otherwise `allowed:<reason>` with what let the request in (the last word of `authz`, or else of
-    /// `authn`; plain `allowed` where the document has neither), followed by what was changed or would have been (shadow).
-    pub(crate) fn summary(&self, reply: Option<&LocalReply>, decisions: &[ReasonId]) -> String {
-        let denied = reply.and_then(|reply| self.reasons.get(reply.reason));
-        let mut summary = match denied {
-            Some(reason) if reason.outcome == Outcome::Answered => format!("answered:{reason}"),
-            Some(reason) => format!("denied:{reason}"),
-            None => {
-                let mut reasons = decisions.iter().rev().filter_map(|id| self.reasons.get(*id));
-                let admitted =
-                    reasons.find(|reason| reason.outcome == Outcome::Allowed && reason.section.admits);
-                admitted.map_or_else(|| "allowed".to_owned(), |reason| format!("allowed:{reason}"))
-            }
-        };
-        for reason in decisions.iter().filter_map(|id| self.reasons.get(*id)) {
-            if matches!(reason.outcome, Outcome::Changed | Outcome::Shadow) {
-                summary.push(',');
-                summary.push_str(reason.outcome.as_str());
-                summary.push(':');
-                summary.push_str(&reason.to_string());
-            }
-        }
-        summary
     }
 }
