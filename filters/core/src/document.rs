@@ -6,6 +6,7 @@ pub mod list;
 pub mod name;
 pub mod order;
 pub mod pace;
+pub(crate) mod places;
 pub mod problem;
 pub mod scalar;
 pub mod variable;

@@ -2,10 +2,8 @@
 
 use crate::decision::place::Section;
 use crate::document::pace::Pace;
-use std::collections::HashMap;
-use std::collections::hash_map::DefaultHasher;
+use crate::document::places::{Places, hash};
 use std::fmt;
-use std::hash::{Hash, Hasher};
 
 /// What a decision does to the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,9 +65,8 @@ impl ReasonId {
 #[derive(Clone, Debug, Default)]
 pub struct ReasonTable {
     reasons: Vec<Reason>,
-    /// Where each stands, by its hash or, where another has the same, the next that is free: documents with thousands of rules register
-    /// several reasons a rule.
-    known: HashMap<u64, ReasonId>,
+    /// Where each stands: documents with thousands of rules register several reasons a rule.
+    known: Places,
 }
 
 impl ReasonTable {
@@ -79,19 +76,15 @@ impl ReasonTable {
         let plain =
             |byte: char| if byte.is_ascii_alphanumeric() || "._:-".contains(byte) { byte } else { '_' };
         let reason = Reason { section, outcome, text: text.chars().map(plain).collect() };
-        let mut hasher = DefaultHasher::new();
-        reason.hash(&mut hasher);
-        let mut hash = hasher.finish();
-        while let Some(id) = self.known.get(&hash) {
-            if self.get(*id) == Some(&reason) {
-                return *id;
-            }
-            hash = hash.wrapping_add(1);
-        }
-        let id = ReasonId(u32::try_from(self.reasons.len()).unwrap_or(u32::MAX));
-        self.known.insert(hash, id);
-        self.reasons.push(reason);
-        id
+        let hash = hash(&reason);
+        let known = self.known.find(hash, &mut |position| self.reasons.get(position) == Some(&reason));
+        let position = known.unwrap_or_else(|| {
+            let position = self.reasons.len();
+            self.known.add(hash, position);
+            self.reasons.push(reason);
+            position
+        });
+        ReasonId(u32::try_from(position).unwrap_or(u32::MAX))
     }
 
     /// Clears it away in slices.

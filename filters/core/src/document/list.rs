@@ -1,9 +1,8 @@
 //! Lists and maps as the document writes them.
 
 use crate::document::decode::LIST_OR_ONE;
+use crate::document::places::{Places, hash};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use std::collections::HashMap;
-use std::collections::hash_map::DefaultHasher;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
@@ -101,25 +100,8 @@ impl<T: schemars::JsonSchema> schemars::JsonSchema for OneOrMany<T> {
 #[derive(Clone)]
 pub struct OrderedMap<K, V> {
     entries: Vec<(K, V)>,
-    places: Places,
-}
-
-/// Where keys stand by their hash, in maps that are not small. One for maps of all types. In a box: most maps are empty, and a document may have
-/// a hundred thousand of them.
-#[derive(Clone, Default)]
-#[allow(clippy::box_collection, reason = "eight bytes where there is none, in place of 32")]
-struct Places(Option<Box<HashMap<u64, Vec<usize>>>>);
-
-impl Places {
-    #[inline(never)]
-    fn add(&mut self, hash: u64, position: usize) {
-        self.0.get_or_insert_default().entry(hash).or_default().push(position);
-    }
-
-    #[inline(never)]
-    fn of(&self, hash: u64) -> &[usize] {
-        self.0.as_ref().and_then(|places| places.get(&hash)).map(Vec::as_slice).unwrap_or_default()
-    }
+    /// Where keys stand, in a map that is not small. In a box: most maps are empty, and a document may have a hundred thousand of them.
+    places: Option<Box<Places>>,
 }
 
 /// Larger maps are searched by hash.
@@ -127,7 +109,7 @@ const SMALL: usize = 8;
 
 impl<K, V> Default for OrderedMap<K, V> {
     fn default() -> Self {
-        Self { entries: Vec::new(), places: Places::default() }
+        Self { entries: Vec::new(), places: None }
     }
 }
 
@@ -189,12 +171,12 @@ impl<K: PartialEq, V> OrderedMap<K, V> {
     where
         K: std::borrow::Borrow<Q>,
     {
-        let is =
-            |position: &usize| self.entries.get(*position).is_some_and(|(known, _)| known.borrow() == key);
-        if self.places.0.is_none() {
-            return (0..self.entries.len()).find(is);
+        let mut is =
+            |position: usize| self.entries.get(position).is_some_and(|(known, _)| known.borrow() == key);
+        match &self.places {
+            None => (0..self.entries.len()).find(|position| is(*position)),
+            Some(places) => places.find(hash(key), &mut is),
         }
-        self.places.of(hash(key)).iter().copied().find(is)
     }
 
     /// Adds an entry whose key is not there.
@@ -204,22 +186,16 @@ impl<K: PartialEq, V> OrderedMap<K, V> {
     {
         let position = self.entries.len();
         if position == SMALL {
+            let places = self.places.insert(Box::default());
             for (position, (key, _)) in self.entries.iter().enumerate() {
-                self.places.add(hash(key), position);
+                places.add(hash(key), position);
             }
         }
-        if position >= SMALL {
-            self.places.add(hash(&key), position);
+        if let Some(places) = &mut self.places {
+            places.add(hash(&key), position);
         }
         self.entries.push((key, value));
     }
-}
-
-#[inline(never)]
-fn hash<Q: ?Sized + Hash>(key: &Q) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    hasher.finish()
 }
 
 impl<'de, K: Deserialize<'de> + PartialEq + Hash + fmt::Display, V: Deserialize<'de>> Deserialize<'de>

@@ -256,4 +256,17 @@ mod tests {
             }
         }
     }
+
+    #[cfg(not(target_arch = "wasm32"))]
+    proptest::proptest! {
+        #[test]
+        fn drawn_text_is_read_as_serde_json_reads_it(json in r#"([\[\]{},: ]|"(\\.|[a-z\\u{e9}\u{1}])*"|-?[0-9]{1,3}(\.[0-9])?|true|null|"|\\){0,12}"#) {
+            agree(json.as_bytes());
+        }
+
+        #[test]
+        fn any_bytes_are_read_as_serde_json_reads_them(json: Vec<u8>) {
+            agree(&json);
+        }
+    }
 }

@@ -10,14 +10,13 @@ use crate::decision::exchange::Exchange;
 use crate::document::list::{OneOrMany, OrderedMap};
 use crate::document::name::Name;
 use crate::document::pace::Pace;
+use crate::document::places::{Places, hash};
 use crate::document::problem::{FieldPath, Problems};
 use crate::http::cookie;
 use crate::http::header::HeaderName;
 use crate::http::host::HostPattern;
 use crate::http::request::RequestView;
 use std::collections::HashMap;
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
 /// A compiled `match` of one document.
@@ -27,6 +26,10 @@ pub struct SelectorId(u32);
 impl SelectorId {
     /// The selector that every request matches.
     pub const EVERY: Self = Self(0);
+
+    fn at(position: usize) -> Self {
+        Self(u32::try_from(position).unwrap_or(u32::MAX))
+    }
 }
 
 /// All selectors of a document.
@@ -145,19 +148,12 @@ impl SelectorIndex {
     }
 }
 
-fn hash(wanted: &Match) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    wanted.hash(&mut hasher);
-    hasher.finish()
-}
-
 /// Compiles the `match`es of a document into a [`SelectorIndex`]; equal ones share a selector.
 #[derive(Debug)]
 pub struct SelectorBuilder {
     index: SelectorIndex,
-    /// Where the selector of each `match` stands, by its hash or, where another has the same, the next that is free. (By the `match` itself,
-    /// a map that grows would hash all of them again.)
-    known: HashMap<u64, SelectorId>,
+    /// Where the selector of each `match` stands, and its source.
+    known: Places,
     /// What each selector was compiled from.
     sources: Vec<Match>,
     /// Sets of networks that several selectors may share.
@@ -178,7 +174,7 @@ impl SelectorBuilder {
         index.selectors.push(Selector::default());
         Self {
             index,
-            known: HashMap::new(),
+            known: Places::default(),
             sources: vec![Match::default()],
             networks: HashMap::new(),
             definitions,
@@ -209,12 +205,10 @@ impl SelectorBuilder {
             return SelectorId::EVERY;
         };
         // A match with captures is not shared by name only: captures belong to the patterns, which are equal too.
-        let mut hash = hash(wanted);
-        while let Some(id) = self.known.get(&hash) {
-            if self.source(*id) == Some(wanted) {
-                return *id;
-            }
-            hash = hash.wrapping_add(1);
+        let hash = hash(wanted);
+        let known = self.known.find(hash, &mut |position| self.sources.get(position) == Some(wanted));
+        if let Some(position) = known {
+            return SelectorId::at(position);
         }
         let selector = Selector {
             patterns: wanted.paths.iter().flatten().cloned().collect(),
@@ -239,16 +233,12 @@ impl SelectorBuilder {
             self.check_method(method, &path.field("methods").index(position), problems);
         }
         self.check_values(wanted, path, problems);
-        let id = SelectorId(u32::try_from(self.index.selectors.len()).unwrap_or(u32::MAX));
+        let id = SelectorId::at(self.index.selectors.len());
         self.index.asks_client_address |= selector.client.is_some();
         self.index.selectors.push(selector);
         self.enter(wanted, id.0);
+        self.known.add(hash, self.sources.len());
         self.sources.push(wanted.clone());
-        // A match within this one may have taken the place meanwhile.
-        while self.known.contains_key(&hash) {
-            hash = hash.wrapping_add(1);
-        }
-        self.known.insert(hash, id);
         self.check_possible(id, path, problems);
         id
     }
