@@ -63,23 +63,19 @@ impl ProtectedResource {
     /// Anybody may read it, a browser's script of any site as well: there is no secret in it, and no credential makes it another.
     fn reply(&self, asked: Asked) -> LocalReply {
         let header = |name, value| (HeaderName::from_static(name), HeaderValue::from_static(value));
-        let mut reply = match asked {
+        let mut reply = LocalReply::new(200, self.served, "");
+        let (media_type, body) = match asked {
             Asked::Document => {
-                let mut reply = LocalReply::new(200, self.served, "");
-                let media_type = HeaderValue::from_static("application/json");
-                reply.content = Some(Content { media_type, body: self.document.clone() });
                 reply.headers.push(header("cache-control", "max-age=300"));
-                reply
+                ("application/json", self.document.clone())
             }
             Asked::Preflight => {
-                let mut reply = LocalReply::new(200, self.served, "");
-                let media_type = HeaderValue::from_static("text/plain");
-                reply.content = Some(Content { media_type, body: Vec::new() });
                 reply.headers.push(header("access-control-allow-methods", "GET, HEAD"));
                 reply.headers.push(header("access-control-allow-headers", "*"));
-                reply
+                ("text/plain", Vec::new())
             }
         };
+        reply.content = Some(Content { media_type: HeaderValue::from_static(media_type), body });
         reply.headers.push(header("access-control-allow-origin", "*"));
         reply
     }
