@@ -80,8 +80,8 @@ fn list() {
 
 /// Measures all rows that are wanted; true if each could be.
 fn run(arguments: &Arguments) -> Result<bool> {
-    let dist = if arguments.native_only { None } else { Some(folder(arguments.dist.as_deref())?) };
-    let beside = arguments.beside.as_deref().map(|beside| folder(Some(beside))).transpose()?;
+    let dist = if arguments.native_only { None } else { Some(folder(arguments.dist.as_deref(), arguments)?) };
+    let beside = arguments.beside.as_deref().map(|beside| folder(Some(beside), arguments)).transpose()?;
     let modules = Modules { ours: dist.as_deref(), beside: beside.as_deref() };
     let mut progress = Progress::begin();
     for line in machine::describe() {
@@ -158,11 +158,13 @@ fn run(arguments: &Arguments) -> Result<bool> {
     Ok(failures.is_empty())
 }
 
-/// A folder, `dist/` unless another is named, which must have the modules.
-fn folder(named: Option<&Path>) -> Result<PathBuf> {
+/// A folder, `dist/` unless another is named, which must have the modules of the rows that are wanted.
+fn folder(named: Option<&Path>, arguments: &Arguments) -> Result<PathBuf> {
     let dist = named.map_or_else(|| repository_root().join("dist"), Path::to_owned);
     let dist = dist.canonicalize().unwrap_or(dist);
-    for edition in [Edition::Full, Edition::Headers, Edition::Requests, Edition::Bodies] {
+    // Starts and updates are measured with the full one.
+    let of_rows = ROWS.iter().filter(|row| arguments.wants(row.name)).map(|row| row.edition);
+    for edition in std::iter::once(Edition::Full).chain(of_rows) {
         if !edition.path(&dist).is_file() {
             return Err(Error::Missing {
                 what: edition.path(&dist).display().to_string(),
