@@ -2,7 +2,7 @@
 //! by the policy itself (`scope: fleet`).
 
 use super::call::Call;
-use super::walk::{Walk, check};
+use super::walk::{Seen, Walk, check};
 use crate::Result;
 
 /// A minute's quota of a partner in envoy-configs/compose/ratelimit.yaml.
@@ -18,13 +18,7 @@ pub(super) fn steps(walk: &mut Walk) -> Result<()> {
     let call = Call::get("/partner/bulk").header("x-api-key", "demo-key-acme");
     let line = format!("for i in $(seq {}); do {}; done", QUOTA + 1, walk.curl(&call));
     walk.several("A partner has ten bulk requests a minute, wherever they arrive", &line, |walk| {
-        let mut served = 0;
-        let mut last = walk.send(&call)?;
-        // The service counts by the minutes of the clock: a new one may begin once while we ask.
-        while last.answer.status == 200 && served < 2 * QUOTA {
-            served += 1;
-            last = walk.send(&call)?;
-        }
+        let (served, last) = use_up(walk, &call, QUOTA)?;
         let forged = walk.send(&call.clone().header("x-consumer", "globex"))?;
         Ok((
             vec![
@@ -51,6 +45,18 @@ pub(super) fn steps(walk: &mut Walk) -> Result<()> {
     by_the_policy(walk)
 }
 
+/// Asks until it is refused: how often it was served, and the refusal. The service counts by the minutes of the clock, so a new one may begin once
+/// meanwhile.
+fn use_up<'m>(walk: &Walk<'m>, call: &Call, quota: usize) -> Result<(usize, Seen<'m>)> {
+    let mut served = 0;
+    let mut last = walk.send(call)?;
+    while last.answer.status == 200 && served < 2 * quota {
+        served += 1;
+        last = walk.send(call)?;
+    }
+    Ok((served, last))
+}
+
 fn by_the_policy(walk: &mut Walk) -> Result<()> {
     let call = Call::get("/partner/reports").header("x-api-key", "demo-key-acme");
     let line = format!("for i in $(seq {}); do {}; done", REPORTS + 1, walk.curl(&call));
@@ -58,13 +64,7 @@ fn by_the_policy(walk: &mut Walk) -> Result<()> {
         "The same without that filter: the policy asks the service (`scope: fleet`)",
         &line,
         |walk| {
-            let mut served = 0;
-            let mut last = walk.send(&call)?;
-            // The service counts by the minutes of the clock: a new one may begin once while we ask.
-            while last.answer.status == 200 && served < 2 * REPORTS {
-                served += 1;
-                last = walk.send(&call)?;
-            }
+            let (served, last) = use_up(walk, &call, REPORTS)?;
             Ok((
                 vec![
                     format!("→ {served} are served, then {}", last.answer.status),
