@@ -10,13 +10,10 @@ mod request;
 mod resources;
 
 use crate::arguments::ExplainArguments;
-use crate::compile::{Compiled, compile};
+use crate::compile::Compiled;
 use crate::failure::Failure;
 use crate::source::Source;
-use crate::{
-    Status, Streams,
-    report::{Manner, write_findings},
-};
+use crate::{Status, Streams, report::compiled};
 use clusters::StandIns;
 use expectation::Came;
 use redact::Secrets;
@@ -51,14 +48,7 @@ pub struct Played {
 /// When a file can't be read, or an argument means nothing.
 pub fn run(arguments: &ExplainArguments, streams: &mut Streams<'_>) -> Result<Status, Failure> {
     let source = Source::read(&arguments.file, streams.input)?;
-    let compiled = match compile(&source) {
-        Ok(compiled) => compiled,
-        Err(findings) => {
-            write_findings(&source, &findings, Manner::of_errors(streams), streams.errors)?;
-            return Ok(Status::Wrong);
-        }
-    };
-    write_findings(&source, &compiled.warnings, Manner::of_errors(streams), streams.errors)?;
+    let Some(compiled) = compiled(&source, streams)? else { return Ok(Status::Wrong) };
     let played = play(&compiled, arguments)?;
     if arguments.json {
         writeln!(streams.output, "{:#}", report::json(&played))?;

@@ -2,7 +2,7 @@
 
 use crate::Streams;
 use crate::check::{Checked, Needs, Outcome};
-use crate::compile::{Finding, Severity};
+use crate::compile::{Compiled, Finding, Severity, compile};
 use crate::secrets::Secrets;
 use crate::source::Source;
 use crate::text;
@@ -28,6 +28,14 @@ pub(crate) struct Manner {
     pub(crate) palette: Palette,
     /// All of them, not the first [`SHOWN`].
     pub(crate) all: bool,
+}
+
+/// The document of `source`, compiled. What is wrong with it goes to the error output, and there is none then; what may not be meant does, too.
+pub(crate) fn compiled(source: &Source, streams: &mut Streams<'_>) -> io::Result<Option<Compiled>> {
+    let compiled = compile(source);
+    let findings = compiled.as_ref().map_or_else(Vec::as_slice, |compiled| &compiled.warnings);
+    write_findings(source, findings, Manner::of_errors(streams), streams.errors)?;
+    Ok(compiled.ok())
 }
 
 /// Prints the result for one file.

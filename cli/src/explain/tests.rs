@@ -1,5 +1,6 @@
 use super::*;
 use crate::arguments::{Arguments, Command};
+use crate::compile::compile;
 use clap::Parser;
 
 const DOCUMENT: &str = r#"

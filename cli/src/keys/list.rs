@@ -1,9 +1,8 @@
 //! `sluice keys list`: which keys a document accepts, and until when.
 
 use crate::arguments::ListKeysArguments;
-use crate::compile::compile;
 use crate::failure::Failure;
-use crate::report::{Manner, write_findings};
+use crate::report::compiled;
 use crate::source::Source;
 use crate::{Status, Streams};
 use serde_json::{Value, json};
@@ -36,13 +35,7 @@ enum State {
 /// When the file can't be read.
 pub fn run(arguments: &ListKeysArguments, streams: &mut Streams<'_>) -> Result<Status, Failure> {
     let source = Source::read(&arguments.file, streams.input)?;
-    let compiled = match compile(&source) {
-        Ok(compiled) => compiled,
-        Err(findings) => {
-            write_findings(&source, &findings, Manner::of_errors(streams), streams.errors)?;
-            return Ok(Status::Wrong);
-        }
-    };
+    let Some(compiled) = compiled(&source, streams)? else { return Ok(Status::Wrong) };
     let now = arguments.time.unwrap_or_else(OffsetDateTime::now_utc);
     let listed = keys(&compiled.document, now);
     if arguments.json {
